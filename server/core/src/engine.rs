@@ -1,0 +1,79 @@
+use std::pin::Pin;
+
+use futures_core::Stream;
+
+use crate::{BoxFuture, Event, ModelCard, OutputFormat, Request, Sampling, Tags};
+
+/// The events of one generation. Dropping it cancels the generation, also during prefill.
+pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
+
+/// Whatever generates: the local scheduler, or an upstream.
+pub trait Engine: Send + Sync {
+    /// The models served, in the order of the command line. The first one answers requests that name none.
+    fn models(&self) -> &[ModelCard];
+
+    /// Renders, tokenizes and checks a request against its model's limits, beside the device. After this the request's
+    /// size is known and nothing about it can be the client's mistake.
+    fn prepare(&self, request: Request) -> BoxFuture<'_, Result<Prepared, EngineError>>;
+
+    /// Queues a prepared request. Fails at once where the queue is full.
+    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError>;
+}
+
+/// A request ready to run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// Id of the request.
+    pub id: String,
+    /// Served name of the model that will answer.
+    pub model: String,
+    /// Prompt, in the model's tokens. Never empty.
+    pub prompt: Vec<u32>,
+    /// The most tokens to generate, within context and server limit. At least 1.
+    pub max_output_tokens: u32,
+    /// Resolved sampling parameters.
+    pub sampling: Sampling,
+    /// Stop strings. None is empty.
+    pub stop: Vec<String>,
+    /// How the text is taken apart.
+    pub format: OutputFormat,
+}
+
+/// Why a request cannot be answered. The text of the client's own mistakes is safe to show; that of the others is for
+/// the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// No such model is served.
+    #[error("the model `{0}` is not served here")]
+    UnknownModel(String),
+    /// A field of the request cannot be honoured.
+    #[error("{message}")]
+    InvalidRequest {
+        /// Name of the field, in the vocabulary of [`Request`]: `messages`, `prompt`, `tools`, ...
+        field: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// Prompt, or prompt and answer, do not fit.
+    #[error(
+        "the prompt is {prompt_tokens} tokens long and the model's context {context_length}, answer included; shorten the prompt"
+    )]
+    PromptTooLong {
+        /// Length of the prompt in tokens.
+        prompt_tokens: u32,
+        /// Length of the context in tokens.
+        context_length: u32,
+    },
+    /// The queue is at its bound.
+    #[error("the server is at capacity: {waiting} requests are waiting")]
+    Overloaded {
+        /// Requests in the queue.
+        waiting: usize,
+    },
+    /// The server is shutting down, or its device thread is gone.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// Something broke inside. The text is for the log only.
+    #[error("{0}")]
+    Internal(String),
+}

@@ -1,0 +1,32 @@
+//! The vocabulary every other crate of mlx-gate shares: who asks ([`Principal`]), for what ([`Operation`]), how it is
+//! treated ([`Tags`]), what is generated ([`Request`], [`Event`]), and the three traits the server is wired from:
+//! [`Lifecycle`] (the gate), [`Engine`] (the scheduler) and [`Decoder`] (the device).
+//!
+//! Nothing here knows HTTP, WebAssembly, MLX or any I/O; `cargo xtask tidy` holds that line.
+
+pub mod decoder;
+mod engine;
+mod event;
+mod identity;
+mod lifecycle;
+mod model;
+mod operation;
+mod request;
+mod secret;
+mod usage;
+
+pub use decoder::Decoder;
+pub use engine::{Engine, EngineError, EventStream, Prepared};
+pub use event::{Event, FinishReason, Finished, ToolCallDelta};
+pub use identity::Principal;
+pub use lifecycle::{Denial, HeaderValue, Lifecycle, Passage, Phase, Refusal, RequestHead};
+pub use model::{Capabilities, ModelCard};
+pub use operation::{Api, Dialect, Operation};
+pub use request::{
+    Conversation, Message, OutputFormat, Prompt, Request, Role, Sampling, SamplingOverrides, ToolCall,
+};
+pub use secret::Secret;
+pub use usage::{Priority, Tags, Usage};
+
+/// A boxed future, for the object-safe async methods of [`Lifecycle`] and [`Engine`].
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;

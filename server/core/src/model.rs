@@ -1,0 +1,25 @@
+/// What clients may know about a served model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelCard {
+    /// The name it is served under: an alias, a Hugging Face id, or a folder's name.
+    pub id: String,
+    /// Unix time in seconds when the server loaded it.
+    pub created: u64,
+    /// `model_type` of its configuration, `qwen3` for instance.
+    pub architecture: String,
+    /// Longest prompt plus answer, in tokens.
+    pub context_length: u32,
+    /// What its prompt format can express.
+    pub capabilities: Capabilities,
+}
+
+/// What a model's prompt format can express, found from its chat template.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It has a chat template.
+    pub chat: bool,
+    /// Its template renders tools and we have a parser for the calls it writes.
+    pub tools: bool,
+    /// Its template can switch reasoning on or off.
+    pub reasoning: bool,
+}

@@ -173,6 +173,8 @@ impl Sampling {
 pub struct OutputFormat {
     /// Text between `<think>` and `</think>` is reasoning.
     pub reasoning: bool,
+    /// The prompt itself ends inside an open `<think>`, as some templates write it, so the answer begins as reasoning.
+    pub reasoning_open: bool,
     /// `<tool_call>{"name": .., "arguments": ..}</tool_call>` is a call (the Hermes format).
     pub tool_calls: bool,
 }

@@ -37,6 +37,9 @@ pub struct Prepared {
     pub stop: Vec<String>,
     /// How the text is taken apart.
     pub format: OutputFormat,
+    /// The answer goes on with the prompt's text instead of being a text of its own, so that a space in front of its
+    /// first word counts.
+    pub continues: bool,
 }
 
 /// Why a request cannot be answered. The text of the client's own mistakes is safe to show; that of the others is for

@@ -1,0 +1,181 @@
+//! A model's text side: everything between a conversation and token ids, and between token ids and text.
+//!
+//! [`ModelText`] is built from the bytes of the files that lie beside a model's weights and never touches a file itself.
+//! It renders conversations through the model's own chat template ([`ChatTemplate`]), tokenizes, and hands out
+//! [`Detokenizer`]s for the way back.
+
+mod assets;
+mod chat;
+mod detokenizer;
+mod template;
+mod vocabulary;
+
+use std::sync::Arc;
+
+use mlx_gate_core::{Capabilities, Conversation, EngineError, OutputFormat, Sampling};
+use tokenizers::Tokenizer;
+
+pub use assets::Assets;
+pub use detokenizer::{Beginning, Detokenizer};
+pub use template::{ChatTemplate, Clock};
+
+use assets::{Document, SpecialTokens};
+use vocabulary::Vocabulary;
+
+/// Tokenizer, chat template and defaults of one model. Shared by all its requests.
+pub struct ModelText {
+    name: String,
+    tokenizer: Tokenizer,
+    vocabulary: Arc<Vocabulary>,
+    template: Option<ChatTemplate>,
+    special_tokens: SpecialTokens,
+    stop_tokens: Vec<u32>,
+    defaults: Sampling,
+    capabilities: Capabilities,
+}
+
+/// A conversation as its model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatPrompt {
+    /// The prompt in the model's tokens.
+    pub tokens: Vec<u32>,
+    /// How the answer is to be taken apart.
+    pub format: OutputFormat,
+}
+
+/// Why a model's text files cannot be used. Each says which file and key, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file is not JSON, or not a JSON object.
+    #[error("{file} is not a JSON object: {cause}")]
+    NotJson {
+        /// Name of the file in the model's folder.
+        file: &'static str,
+        /// The parser's words.
+        cause: String,
+    },
+    /// A key holds something else than it should.
+    #[error("{file}: `{key}` is {found}, but should be {expected}")]
+    BadValue {
+        /// Name of the file in the model's folder.
+        file: &'static str,
+        /// The key.
+        key: String,
+        /// What stands there.
+        found: String,
+        /// What may stand there.
+        expected: &'static str,
+    },
+    /// `tokenizer.json` describes no tokenizer.
+    #[error("tokenizer.json describes no usable tokenizer: {0}")]
+    Tokenizer(String),
+    /// The tokenizer decodes in a way that cannot be streamed here.
+    #[error("tokenizer.json: `decoder` uses {found}; supported are ByteLevel, Metaspace, Replace, ByteFallback, Fuse and Strip")]
+    UnsupportedDecoder {
+        /// What stands there.
+        found: String,
+    },
+    /// A chat template does not compile.
+    #[error("{file}: the chat template `{template}` does not compile: {cause}")]
+    Template {
+        /// Name of the file in the model's folder.
+        file: &'static str,
+        /// `default` or `tool_use`.
+        template: &'static str,
+        /// The compiler's words, with the line.
+        cause: String,
+    },
+}
+
+impl ModelText {
+    /// Builds the text side of the model served as `name`.
+    pub fn load(name: impl Into<String>, assets: &Assets) -> Result<Self, Error> {
+        Self::load_with_clock(name, assets, template::system_clock())
+    }
+
+    /// As [`load`](Self::load), with another clock for templates that print the date.
+    pub fn load_with_clock(name: impl Into<String>, assets: &Assets, clock: Clock) -> Result<Self, Error> {
+        let tokenizer = Tokenizer::from_bytes(&assets.tokenizer).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        let config = Document::parse("config.json", assets.config.as_deref())?;
+        let tokenizer_config = Document::parse("tokenizer_config.json", assets.tokenizer_config.as_deref())?;
+        let generation_config = Document::parse("generation_config.json", assets.generation_config.as_deref())?;
+        let special_tokens_map = Document::parse("special_tokens_map.json", assets.special_tokens_map.as_deref())?;
+
+        let template = match assets::chat_templates(assets.chat_template.as_deref(), &tokenizer_config)? {
+            Some(sources) => Some(ChatTemplate::compile(&sources, clock)?),
+            None => None,
+        };
+        let special_tokens = SpecialTokens::find(&tokenizer_config, &special_tokens_map)?;
+        let stop_tokens = assets::stop_tokens(&generation_config, &config, &special_tokens, &tokenizer)?;
+        Ok(Self {
+            name: name.into(),
+            vocabulary: Arc::new(Vocabulary::new(&tokenizer)?),
+            tokenizer,
+            capabilities: template.as_ref().map(ChatTemplate::capabilities).unwrap_or_default(),
+            template,
+            special_tokens,
+            stop_tokens,
+            defaults: assets::sampling_defaults(&generation_config)?,
+        })
+    }
+
+    /// Renders a conversation through the chat template, ready for the model's answer.
+    pub fn render(&self, conversation: &Conversation) -> Result<String, EngineError> {
+        let template = self.template.as_ref().ok_or_else(|| EngineError::InvalidRequest {
+            field: "messages",
+            message: format!(
+                "the model `{}` has no chat template and cannot take messages; send a `prompt` for completion instead",
+                self.name
+            ),
+        })?;
+        template.render(&chat::variables(conversation, &self.special_tokens, template)?, !conversation.tools.is_empty())
+    }
+
+    /// Renders and tokenizes a conversation. The template writes the special tokens itself, so none is added.
+    pub fn encode_chat(&self, conversation: &Conversation) -> Result<ChatPrompt, EngineError> {
+        let text = self.render(conversation)?;
+        Ok(ChatPrompt { tokens: self.encode(&text, false)?, format: self.output_format(conversation, &text) })
+    }
+
+    /// Tokenizes text; `add_special` lets the tokenizer put its own special tokens around it (BOS, mostly).
+    pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, EngineError> {
+        self.tokenizer
+            .encode_fast(text, add_special)
+            .map(|encoding| encoding.get_ids().to_vec())
+            .map_err(|error| EngineError::Internal(format!("the tokenizer of `{}` failed: {error}", self.name)))
+    }
+
+    /// How the answer to a conversation is taken apart; `rendered` is its prompt.
+    pub fn output_format(&self, conversation: &Conversation, rendered: &str) -> OutputFormat {
+        OutputFormat {
+            reasoning: self.capabilities.reasoning,
+            reasoning_open: self.capabilities.reasoning && chat::ends_inside_reasoning(rendered),
+            tool_calls: self.capabilities.tools && !conversation.tools.is_empty(),
+        }
+    }
+
+    /// Tokens that end an answer.
+    pub fn stop_tokens(&self) -> &[u32] {
+        &self.stop_tokens
+    }
+
+    /// The sampling parameters the model's makers recommend.
+    pub fn defaults(&self) -> &Sampling {
+        &self.defaults
+    }
+
+    /// What the prompt format can express.
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// The bytes a token stands for in running text. `None` for special tokens, which never show, and unknown ids.
+    pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        self.vocabulary.bytes(id)
+    }
+
+    /// A detokenizer for one answer.
+    pub fn detokenizer(&self, beginning: Beginning) -> Detokenizer {
+        Detokenizer::new(Arc::clone(&self.vocabulary), beginning)
+    }
+}

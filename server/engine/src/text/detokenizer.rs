@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use super::vocabulary::{Leading, Vocabulary};
+
+/// Where the text of an answer begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// On its own, as an answer in a chat does: the space that a SentencePiece tokenizer puts in front of a text goes.
+    Fresh,
+    /// In the middle of a text that it continues: every space counts.
+    Continued,
+}
+
+/// Turns tokens into text as they come, byte for byte what decoding all of them at once would give.
+///
+/// A push costs the length of its token, however long the text already is. What comes out is valid UTF-8 however tokens
+/// cut characters: the bytes of an unfinished character wait for the next token, and become U+FFFD as soon as it is
+/// certain that they never will be one.
+pub struct Detokenizer {
+    vocabulary: Arc<Vocabulary>,
+    /// What may still have to go from the beginning.
+    leading: Leading,
+    /// Bytes of an unfinished character: at most three.
+    pending: Vec<u8>,
+}
+
+impl Detokenizer {
+    pub(super) fn new(vocabulary: Arc<Vocabulary>, beginning: Beginning) -> Self {
+        let leading = match beginning {
+            Beginning::Fresh => vocabulary.leading(),
+            Beginning::Continued => Leading::Kept,
+        };
+        Self { vocabulary, leading, pending: Vec::new() }
+    }
+
+    /// Takes the next token and appends what is now certain to `text`. Special tokens and unknown ids add nothing.
+    pub fn push(&mut self, id: u32, text: &mut String) {
+        let Some(mut bytes) = self.vocabulary.bytes(id) else { return };
+        let trimmed: Vec<u8>;
+        match &mut self.leading {
+            Leading::Kept => {}
+            Leading::Spaces(left) => {
+                let spaces = bytes.iter().take(*left).take_while(|byte| **byte == b' ').count();
+                *left -= spaces;
+                bytes = &bytes[spaces..];
+                if *left == 0 || !bytes.is_empty() {
+                    self.leading = Leading::Kept;
+                }
+            }
+            Leading::SpacesOfFirstToken => {
+                trimmed = bytes.iter().copied().filter(|byte| *byte != b' ').collect();
+                bytes = &trimmed;
+                self.leading = Leading::Kept;
+            }
+        }
+        self.pending.extend_from_slice(bytes);
+        let certain = decode(&self.pending, text);
+        self.pending.drain(..certain);
+    }
+
+    /// Ends the text: an unfinished character becomes U+FFFD.
+    pub fn finish(&mut self, text: &mut String) {
+        if !std::mem::take(&mut self.pending).is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+}
+
+/// Appends all of `bytes` but an unfinished character at the end, and says how many bytes that was.
+fn decode(bytes: &[u8], text: &mut String) -> usize {
+    let mut done = 0;
+    loop {
+        match std::str::from_utf8(&bytes[done..]) {
+            Ok(valid) => {
+                text.push_str(valid);
+                return bytes.len();
+            }
+            Err(error) => {
+                let valid = done + error.valid_up_to();
+                text.extend(bytes[done..valid].utf8_chunks().map(|chunk| chunk.valid()));
+                match error.error_len() {
+                    None => return valid,
+                    Some(invalid) => {
+                        text.push(char::REPLACEMENT_CHARACTER);
+                        done = valid + invalid;
+                    }
+                }
+            }
+        }
+    }
+}

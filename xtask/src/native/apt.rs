@@ -1,0 +1,65 @@
+//! Debian's and Ubuntu's packages: unpacked into the native folder without root, or installed where we are root.
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::shell::{Program, find_program};
+
+/// Downloads packages and unpacks them under `target`, touching nothing of the system.
+///
+/// Only these packages, not what they depend on.
+pub(crate) fn unpack(packages: &[&str], target: &Path) -> Result<(), Error> {
+    let downloads = target.join("packages");
+    std::fs::create_dir_all(&downloads).map_err(Error::file("creating", &downloads))?;
+    download(packages, &downloads)?;
+    let entries = std::fs::read_dir(&downloads).map_err(Error::file("listing", &downloads))?;
+    for package in entries.flatten() {
+        Program::new("dpkg").arg("-x").arg(package.path()).arg(target).read()?;
+    }
+    std::fs::remove_dir_all(&downloads).map_err(Error::file("removing", &downloads))
+}
+
+fn download(packages: &[&str], folder: &Path) -> Result<(), Error> {
+    let fetch = || Program::new("apt-get").args(["download", "--quiet"]).args(packages).dir(folder).read();
+    // A fresh container has no package lists yet, and only root may get them.
+    let fetched = fetch().or_else(|error| {
+        if !is_root() {
+            return Err(error);
+        }
+        Program::new("apt-get").args(["update", "--quiet"]).read()?;
+        fetch()
+    });
+    fetched.map(drop)
+}
+
+/// Installs packages into the system where we are root, else says which command would.
+pub(crate) fn require(what: &str, packages: &[&str]) -> Result<(), Error> {
+    let list = packages.join(" ");
+    if find_program(&["apt-get"]).is_none() {
+        return Err(Error::missing(
+            what,
+            &format!("<this system's package manager> install {list}"),
+            "this is not Debian or Ubuntu, where setup knows the package names",
+        ));
+    }
+    if !is_root() {
+        return Err(Error::missing(what, &format!("sudo apt-get install -y {list}"), ""));
+    }
+    eprintln!("setup: installing {list} with apt-get");
+    let install = || {
+        Program::new("apt-get")
+            .args(["install", "-y", "--quiet", "--no-install-recommends"])
+            .args(packages)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .read()
+    };
+    let installed = install().or_else(|_| {
+        Program::new("apt-get").args(["update", "--quiet"]).read()?;
+        install()
+    });
+    installed.map(drop)
+}
+
+fn is_root() -> bool {
+    Program::new("id").arg("-u").read().is_ok_and(|id| id.trim() == "0")
+}

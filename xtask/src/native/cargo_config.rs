@@ -1,0 +1,64 @@
+//! The generated part of cargo's configuration, `.cargo/native.toml`: every path of this machine, and only there.
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::install;
+use crate::native::{Linked, blas, mlx_c, plugins_folder};
+
+/// Link arguments for every binary that uses MLX, separated by `|`: `build.rs` of those crates hands them on.
+const LINK_ARGS: &str = "MLX_GATE_LINK_ARGS";
+/// The folder with the bundled plugins, one `NAME.wasm` each.
+const PLUGINS: &str = "MLX_GATE_PLUGINS";
+
+/// The environment that the generated file sets for every cargo command.
+pub(crate) const CONFIGURED_ENV: [&str; 2] = [LINK_ARGS, PLUGINS];
+
+/// Writes the file if it would change; what cargo has built stays good as long as the parts stay where they are.
+pub(super) fn write(root: &Path, linked: Option<&Linked>) -> Result<(), Error> {
+    let mut text = String::from("# Written by `cargo xtask native`: where this machine keeps the native parts.\n");
+    if let Some(linked) = linked {
+        text += &mlx_override(root, linked);
+    }
+    text += "\n[env]\n";
+    text += &format!("{PLUGINS} = {}\n", quoted(plugins_folder(root).display()));
+    if let Some(linked) = linked {
+        text += &format!("{LINK_ARGS} = {}\n", quoted(link_args(linked).join("|")));
+    }
+    install::file(&root.join(".cargo/native.toml"), &text)
+}
+
+/// Stands in for the build script of mlx-sys.
+fn mlx_override(root: &Path, linked: &Linked) -> String {
+    format!(
+        "\n[target.{}-unknown-linux-gnu.mlx]\n\
+         rustc-link-search = [{}, {}]\n\
+         rustc-link-lib = [\"static=mlxc\", \"dylib=mlx\", \"dylib=stdc++\"]\n\
+         rustc-env = {{ OUT_DIR = {} }}\n",
+        std::env::consts::ARCH,
+        quoted(format_args!("native={}", linked.mlx_c.display())),
+        quoted(format_args!("native={}", linked.mlx.display())),
+        quoted(mlx_c::sources(root).display()),
+    )
+}
+
+fn link_args(linked: &Linked) -> Vec<String> {
+    let mut args = vec![format!("-Wl,-rpath,{}", linked.mlx.display())];
+    let Some(folders) = &linked.blas else { return args };
+    for folder in folders {
+        args.push(format!("-L{}", folder.display()));
+        args.push(format!("-Wl,-rpath,{}", folder.display()));
+    }
+    // No Rust code calls BLAS, so the linker would drop the library again. What OpenBLAS itself needs is found
+    // through the rpath when the program starts, not when it is linked.
+    args.push("-Wl,--push-state,--no-as-needed".into());
+    args.push(format!("-l:{}", blas::LIBRARY));
+    args.push("-Wl,--pop-state".into());
+    args.push("-Wl,--allow-shlib-undefined".into());
+    args
+}
+
+/// A TOML string. Paths with quotes, backslashes or control characters are escaped as JSON does, which TOML shares.
+fn quoted(text: impl std::fmt::Display) -> String {
+    serde_json::Value::String(text.to_string()).to_string()
+}

@@ -43,14 +43,15 @@ fn mlx_override(root: &Path, linked: &Linked) -> String {
 }
 
 fn link_args(linked: &Linked) -> Vec<String> {
-    let mut args = vec![format!("-Wl,-rpath,{}", linked.mlx.display())];
+    // The old kind of rpath also holds for what the libraries need themselves (OpenBLAS: the Fortran runtime).
+    let mut args =
+        vec!["-Wl,--disable-new-dtags".to_string(), format!("-Wl,-rpath,{}", linked.mlx.display())];
     let Some(folders) = &linked.blas else { return args };
     for folder in folders {
         args.push(format!("-L{}", folder.display()));
         args.push(format!("-Wl,-rpath,{}", folder.display()));
     }
-    // No Rust code calls BLAS, so the linker would drop the library again. What OpenBLAS itself needs is found
-    // through the rpath when the program starts, not when it is linked.
+    // No Rust code calls BLAS, so the linker would drop the library again.
     args.push("-Wl,--push-state,--no-as-needed".into());
     args.push(format!("-l:{}", blas::LIBRARY));
     args.push("-Wl,--pop-state".into());

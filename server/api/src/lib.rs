@@ -1,1 +1,29 @@
-//! TODO
+//! The HTTP face of mlx-gate: routes, the gate in front of them, wire types, errors as JSON, server-sent events and the
+//! request log.
+//!
+//! [`App`] is built over the two traits it needs, [`Engine`](mlx_gate_core::Engine) and
+//! [`Lifecycle`](mlx_gate_core::Lifecycle), and is served by [`serve`]. A request goes through, from the outside:
+//!
+//! 1. `observe`: request id, admission (draining?), caught panics, one log line however it ends;
+//! 2. `gate`: who is asking, decided before the body is read;
+//! 3. `routes`: the one table from which the router is built;
+//! 4. a dialect's folder (`openai`): the body becomes a `core::Request`, events become wire JSON.
+
+mod app;
+mod body;
+mod config;
+mod drain;
+mod error;
+mod gate;
+mod generation;
+mod health;
+mod log;
+mod observe;
+mod openai;
+mod routes;
+mod serve;
+mod sse;
+
+pub use app::App;
+pub use config::Config;
+pub use serve::serve;

@@ -1,0 +1,61 @@
+use std::sync::Arc;
+
+use axum::Router;
+use mlx_gate_core::{Engine, Lifecycle};
+
+use crate::drain::Drain;
+use crate::{Config, routes};
+
+/// The application: what is served, who decides about it, and how many requests are in flight. Clones share all of it.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+struct Parts {
+    engine: Arc<dyn Engine>,
+    lifecycle: Arc<dyn Lifecycle>,
+    config: Config,
+    drain: Drain,
+}
+
+impl App {
+    /// Wires the HTTP side to an engine and a gate.
+    pub fn new(engine: Arc<dyn Engine>, lifecycle: Arc<dyn Lifecycle>, config: Config) -> Self {
+        Self(Arc::new(Parts { engine, lifecycle, config, drain: Drain::default() }))
+    }
+
+    /// The service that answers requests: every route behind the gate, `/health` and `/ready` before it.
+    pub fn router(&self) -> Router {
+        routes::router(self)
+    }
+
+    /// From now on new requests are refused with 503 while those in flight go on. Cannot be undone.
+    pub fn drain(&self) {
+        self.0.drain.begin();
+    }
+
+    /// Waits until [`App::drain`] was called and no request is in flight.
+    pub async fn drained(&self) {
+        self.0.drain.finished().await;
+    }
+
+    /// Number of requests admitted whose answers have not ended.
+    pub fn in_flight(&self) -> usize {
+        self.0.drain.in_flight()
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.0.engine
+    }
+
+    pub(crate) fn lifecycle(&self) -> &dyn Lifecycle {
+        &*self.0.lifecycle
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn admission(&self) -> &Drain {
+        &self.0.drain
+    }
+}

@@ -1,0 +1,75 @@
+//! Reading a request's body, within limits of size and time.
+
+use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use futures_util::StreamExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::Config;
+use crate::error::Error;
+
+/// How many times the limit is read and thrown away so that a client which is still sending gets to see the 413.
+const LINGER: usize = 4;
+
+/// The body as JSON.
+pub(crate) async fn json(headers: &HeaderMap, body: Body, config: &Config) -> Result<Value, Error> {
+    check_content_type(headers)?;
+    let bytes = timeout(config.body_timeout, read(headers, body, config.max_body_bytes))
+        .await
+        .map_err(|_| Error::BodyTimeout { limit: config.body_timeout })??;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Err(Error::ContentType { found: "missing".to_owned() });
+    };
+    let text = value.to_str().unwrap_or("not readable");
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(Error::ContentType { found: format!("`{}`", essence.chars().take(100).collect::<String>()) })
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Error> {
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
+    if announced > limit as u64 {
+        // A client that waits for leave to send (`Expect: 100-continue`) is simply not given it.
+        if !headers.contains_key(EXPECT) {
+            discard(body, limit.saturating_mul(LINGER)).await;
+        }
+        return Err(Error::BodyTooLarge { limit });
+    }
+    let mut body = Limited::new(body, limit);
+    let mut bytes = Vec::with_capacity(announced as usize);
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => {
+                if let Ok(data) = frame.into_data() {
+                    bytes.extend_from_slice(&data);
+                }
+            }
+            Err(error) if error.is::<LengthLimitError>() => return Err(Error::BodyTooLarge { limit }),
+            Err(_) => return Err(Error::BodyBroken),
+        }
+    }
+    Ok(bytes.into())
+}
+
+/// Reads on, without keeping anything: closing a connection under a client that is still sending resets it, and the
+/// answer is lost with it.
+async fn discard(body: Body, most: usize) {
+    let mut data = body.into_data_stream();
+    let mut seen = 0;
+    while seen < most
+        && let Some(Ok(chunk)) = data.next().await
+    {
+        seen += chunk.len();
+    }
+}

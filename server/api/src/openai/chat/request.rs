@@ -1,0 +1,128 @@
+use mlx_gate_core::{Conversation, Message, ModelCard, Prompt, Request, SamplingOverrides};
+use serde_json::{Map, Value, json};
+
+use super::{messages, tools};
+use crate::error::Error;
+use crate::openai::fields::{self, Fields};
+use crate::openai::options::{self, Streaming};
+
+/// A checked body of `POST /v1/chat/completions`.
+#[derive(Debug, PartialEq)]
+pub(super) struct ChatRequest {
+    pub(super) model: Option<String>,
+    messages: Vec<Message>,
+    tools: Vec<Value>,
+    template_options: Map<String, Value>,
+    /// `reasoning_effort` asks for more than none.
+    wants_reasoning: bool,
+    sampling: SamplingOverrides,
+    max_output_tokens: Option<u32>,
+    stop: Vec<String>,
+    pub(super) streaming: Streaming,
+    pub(super) end_user: Option<String>,
+}
+
+/// Template variables that belong to the server: a client that could set them would replace the checked conversation.
+const RESERVED_VARIABLES: [&str; 6] =
+    ["messages", "tools", "add_generation_prompt", "continue_final_message", "bos_token", "eos_token"];
+
+/// Template variable that Qwen3 and others switch their reasoning by.
+const ENABLE_THINKING: &str = "enable_thinking";
+
+impl ChatRequest {
+    /// Reads and checks a body. Every field is either understood or refused by name.
+    pub(super) fn read(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::root(value)?;
+        let model = fields.string("model")?;
+        let messages = messages::read(&mut fields)?;
+        let tools = tools::read(&mut fields)?;
+        let (template_options, wants_reasoning) = template_options(&mut fields)?;
+        let sampling = options::sampling(&mut fields)?;
+        let max_output_tokens = max_output_tokens(&mut fields)?;
+        let stop = options::stop(&mut fields)?;
+        let streaming = options::streaming(&mut fields)?;
+        let end_user = options::end_user(&mut fields)?;
+        options::neutral(&mut fields)?;
+        fields.only("logprobs", &[json!(false)])?;
+        fields.only("top_logprobs", &[json!(0)])?;
+        fields.only("response_format", &[json!({ "type": "text" })])?;
+        fields.only("modalities", &[json!(["text"])])?;
+        fields.finish()?;
+        Ok(Self {
+            model,
+            messages,
+            tools,
+            template_options,
+            wants_reasoning,
+            sampling,
+            max_output_tokens,
+            stop,
+            streaming,
+            end_user,
+        })
+    }
+
+    /// Refuses what the model that would answer cannot do.
+    pub(super) fn check_against(&self, card: &ModelCard) -> Result<(), Error> {
+        if self.wants_reasoning && !card.capabilities.reasoning {
+            let problem = format!("the model `{}` has no reasoning that could be switched on", card.id);
+            return Err(fields::unsupported("reasoning_effort".to_owned(), problem));
+        }
+        if !self.tools.is_empty() && !card.capabilities.tools {
+            let problem = format!("the model `{}` cannot call tools", card.id);
+            return Err(fields::unsupported("tools".to_owned(), problem));
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_request(self, id: String) -> Request {
+        Request {
+            id,
+            model: self.model,
+            prompt: Prompt::Chat(Conversation {
+                messages: self.messages,
+                tools: self.tools,
+                template_options: self.template_options,
+            }),
+            sampling: self.sampling,
+            max_output_tokens: self.max_output_tokens,
+            stop: self.stop,
+        }
+    }
+}
+
+/// `max_completion_tokens` is the newer name of `max_tokens`.
+fn max_output_tokens(fields: &mut Fields) -> Result<Option<u32>, Error> {
+    let older = options::max_tokens(fields, "max_tokens")?;
+    let newer = options::max_tokens(fields, "max_completion_tokens")?;
+    match (older, newer) {
+        (Some(older), Some(newer)) if older != newer => Err(fields::invalid(
+            "max_completion_tokens".to_owned(),
+            format_args!("it says {newer} and `max_tokens` says {older}; send only one of them"),
+        )),
+        (older, newer) => Ok(newer.or(older)),
+    }
+}
+
+/// `chat_template_kwargs` with `reasoning_effort` put in, and whether reasoning is asked for by the latter.
+fn template_options(fields: &mut Fields) -> Result<(Map<String, Value>, bool), Error> {
+    let mut variables = fields.object("chat_template_kwargs")?.map(Fields::into_map).unwrap_or_default();
+    if let Some(name) = RESERVED_VARIABLES.iter().find(|name| variables.contains_key(**name)) {
+        let path = format!("chat_template_kwargs.{name}");
+        return Err(fields::invalid(path, "this template variable is set by the server"));
+    }
+    let efforts = ["none", "minimal", "low", "medium", "high", "xhigh"];
+    let Some(effort) = fields.choice("reasoning_effort", &efforts)? else { return Ok((variables, false)) };
+    // Most open models know only on and off. `minimal` is OpenAI's word for as good as none.
+    let wanted = !matches!(effort, "none" | "minimal");
+    match variables.get(ENABLE_THINKING) {
+        Some(Value::Bool(enabled)) if *enabled != wanted => {
+            let problem =
+                format!("it contradicts `chat_template_kwargs.{ENABLE_THINKING}`; send one of them");
+            return Err(fields::invalid("reasoning_effort".to_owned(), problem));
+        }
+        _ => variables.insert(ENABLE_THINKING.to_owned(), wanted.into()),
+    };
+    variables.entry("reasoning_effort").or_insert_with(|| effort.into());
+    Ok((variables, wanted))
+}

@@ -1,0 +1,86 @@
+use mlx_gate_core::{Event, Finished};
+use serde::Serialize;
+
+use crate::error::Answer;
+use crate::openai::error;
+use crate::openai::wire::{Head, WireUsage, finish_reason};
+use crate::sse::{self, Encoder};
+
+/// A `text_completion`; chunks of a stream have the same shape.
+#[derive(Serialize)]
+pub(super) struct Completion {
+    #[serde(flatten)]
+    head: Head,
+    choices: [Choice; 1],
+    usage: WireUsage,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    index: u32,
+    text: String,
+    logprobs: Option<()>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    #[serde(flatten)]
+    head: &'a Head,
+    choices: &'a [Choice],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<WireUsage>>,
+}
+
+const OBJECT: &str = "text_completion";
+
+impl Completion {
+    pub(super) fn new(model: String, text: String, finished: &Finished) -> Self {
+        let finish_reason = Some(finish_reason(finished.reason));
+        Self {
+            head: Head::new("cmpl", OBJECT, model),
+            choices: [Choice { index: 0, text, logprobs: None, finish_reason }],
+            usage: finished.usage.into(),
+        }
+    }
+}
+
+/// Writes the chunks of a completion that streams.
+pub(super) struct Chunks {
+    head: Head,
+    include_usage: bool,
+}
+
+impl Chunks {
+    pub(super) fn new(model: String, include_usage: bool) -> Self {
+        Self { head: Head::new("cmpl", OBJECT, model), include_usage }
+    }
+
+    fn chunk(&self, text: String, finish_reason: Option<&'static str>, out: &mut Vec<u8>) {
+        let choices = [Choice { index: 0, text, logprobs: None, finish_reason }];
+        let usage = self.include_usage.then_some(None);
+        sse::data(out, &Chunk { head: &self.head, choices: &choices, usage });
+    }
+}
+
+impl Encoder for Chunks {
+    fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+        match event {
+            // A text that goes on has no reasoning of its own; should an engine find some, it is text all the same.
+            Event::Text(text) | Event::Reasoning(text) => self.chunk(text, None, out),
+            Event::Finished(finished) => {
+                self.chunk(String::new(), Some(finish_reason(finished.reason)), out);
+                if self.include_usage {
+                    let usage = Some(Some(finished.usage.into()));
+                    sse::data(out, &Chunk { head: &self.head, choices: &[], usage });
+                }
+                out.extend_from_slice(sse::DONE);
+            }
+            Event::Started { .. } | Event::ToolCall(_) | Event::Failed(_) => {}
+        }
+    }
+
+    fn error(&mut self, answer: &Answer, out: &mut Vec<u8>) {
+        sse::data(out, &error::body(answer));
+    }
+}

@@ -1,0 +1,81 @@
+//! Pieces of responses that chat completions and completions share.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use mlx_gate_core::{EngineError, FinishReason, Usage};
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// `usage` of a response.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct WireUsage {
+    prompt_tokens: u32,
+    completion_tokens: u32,
+    total_tokens: u32,
+    prompt_tokens_details: PromptDetails,
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct PromptDetails {
+    cached_tokens: u32,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u32,
+}
+
+impl From<Usage> for WireUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.input_tokens,
+            completion_tokens: usage.output_tokens,
+            total_tokens: usage.input_tokens.saturating_add(usage.output_tokens),
+            prompt_tokens_details: PromptDetails { cached_tokens: usage.cached_tokens },
+            completion_tokens_details: CompletionDetails { reasoning_tokens: usage.reasoning_tokens },
+        }
+    }
+}
+
+/// What all responses and chunks of one request begin with.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Head {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: String,
+}
+
+impl Head {
+    /// `prefix` is OpenAI's for this kind of object, `chatcmpl` for instance.
+    pub(crate) fn new(prefix: &str, object: &'static str, model: String) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            id: format!("{prefix}-{:032x}", rand::random::<u128>()),
+            object,
+            created: now.as_secs(),
+            model,
+        }
+    }
+}
+
+pub(crate) const fn finish_reason(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+    }
+}
+
+/// A whole JSON answer.
+pub(crate) fn json(value: &impl Serialize) -> Result<Response, Error> {
+    let body = serde_json::to_vec(value).map_err(|error| EngineError::Internal(error.to_string()))?;
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}

@@ -1,0 +1,137 @@
+//! The one table of routes. Whatever is in it is behind the gate, because the router is built from it and wrapped as a
+//! whole.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, MatchedPath, RawPathParams, Request};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{MethodFilter, get, on};
+use axum::{RequestExt, Router};
+use mlx_gate_core::{Api, BoxFuture, Dialect, Principal};
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::log::Record;
+use crate::observe::Context;
+use crate::{App, gate, health, observe, openai};
+
+/// One entry of the table.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) dialect: Dialect,
+    pub(crate) api: Api,
+    handler: Handler,
+}
+
+type Handler = fn(Call, Body) -> BoxFuture<'static, Result<Response, Error>>;
+
+/// Everything the server does for a caller.
+pub(crate) static ROUTES: [Route; 4] = [
+    Route {
+        method: Method::POST,
+        path: "/v1/chat/completions",
+        dialect: Dialect::OpenAi,
+        api: Api::Chat,
+        handler: |call, body| Box::pin(openai::chat::create(call, body)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/completions",
+        dialect: Dialect::OpenAi,
+        api: Api::Completion,
+        handler: |call, body| Box::pin(openai::completions::create(call, body)),
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/models",
+        dialect: Dialect::OpenAi,
+        api: Api::Models,
+        handler: |call, _| Box::pin(openai::models::list(call)),
+    },
+    Route {
+        method: Method::GET,
+        // Model ids contain slashes.
+        path: "/v1/models/{*id}",
+        dialect: Dialect::OpenAi,
+        api: Api::Models,
+        handler: |call, _| Box::pin(openai::models::retrieve(call)),
+    },
+];
+
+/// What a handler gets to see: a request that passed the gate, without its credentials.
+pub(crate) struct Call {
+    pub(crate) app: App,
+    /// The request's id.
+    pub(crate) id: String,
+    pub(crate) principal: Option<Arc<Principal>>,
+    /// The part of the path a route leaves open, percent-decoded.
+    pub(crate) path_tail: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) record: Record,
+    /// When the answer has to have ended.
+    pub(crate) deadline: Instant,
+}
+
+/// Builds the router: the table, wrapped by the gate, wrapped by the observer; `/health` and `/ready` beside them.
+pub(crate) fn router(app: &App) -> Router {
+    let mut gated = Router::new();
+    for route in &ROUTES {
+        let filter = MethodFilter::try_from(route.method.clone()).unwrap_or(MethodFilter::GET);
+        gated =
+            gated.route(route.path, on(filter, move |context, request| dispatch(route, context, request)));
+    }
+    let gated = gated
+        .fallback(|context, request| refuse(context, request, Error::UnknownRoute))
+        .method_not_allowed_fallback(|context, request| refuse(context, request, Error::MethodNotAllowed))
+        .layer(from_fn_with_state(app.clone(), gate::guard))
+        .layer(from_fn_with_state(app.clone(), observe::observe));
+
+    // Only GET (and with it HEAD) of these two is open: any other method falls through to the gate.
+    Router::new()
+        .route("/health", get(health::health).fallback_service(gated.clone()))
+        .route("/ready", get(health::ready).fallback_service(gated.clone()))
+        .fallback_service(gated)
+        .with_state(app.clone())
+}
+
+/// The table's entry for a request that the router matched, by path alone: all methods of a path share a dialect.
+pub(crate) fn of(request: &Request) -> Option<&'static Route> {
+    let matched = request.extensions().get::<MatchedPath>()?;
+    let mut candidates = ROUTES.iter().filter(|route| route.path == matched.as_str());
+    candidates.clone().find(|route| route.method == request.method()).or_else(|| candidates.next())
+}
+
+async fn dispatch(
+    route: &'static Route,
+    Extension(context): Extension<Context>,
+    mut request: Request,
+) -> Response {
+    let path_tail = request
+        .extract_parts::<RawPathParams>()
+        .await
+        .ok()
+        .and_then(|params| params.iter().next().map(|(_, value)| value.to_owned()));
+    let (mut parts, body) = request.into_parts();
+    let call = Call {
+        app: context.app,
+        id: context.id,
+        principal: parts.extensions.remove::<Arc<Principal>>(),
+        path_tail,
+        headers: parts.headers,
+        record: context.record.clone(),
+        deadline: context.deadline,
+    };
+    match (route.handler)(call, body).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(route.dialect, &context.record),
+    }
+}
+
+async fn refuse(Extension(context): Extension<Context>, request: Request, error: Error) -> Response {
+    let dialect = of(&request).map_or(Dialect::OpenAi, |route| route.dialect);
+    error.into_response(dialect, &context.record)
+}

@@ -1,0 +1,110 @@
+//! Authenticates callers by API keys that are known in advance. The keys are stored as SHA-256 hashes: they have 256 bits of
+//! randomness, so a fast hash is all it takes, and nobody who reads the file can use it.
+
+mod config;
+mod expiry;
+#[cfg(test)]
+mod tests;
+
+use mlx_gate_plugin::authenticate::{Authenticate, Verdict};
+use mlx_gate_plugin::{Denial, Description, Plugin, Principal, Rejected, RequestHead, crypto, host};
+
+pub use config::Config;
+
+/// The plugin: its keys, sorted by digest.
+pub struct StaticKeys {
+    keys: Vec<Key>,
+}
+
+struct Key {
+    digest: [u8; 32],
+    principal: Principal,
+}
+
+impl Plugin for StaticKeys {
+    type Config = Config;
+
+    fn describe() -> Description {
+        Description {
+            name: "auth_static_keys",
+            version: env!("CARGO_PKG_VERSION"),
+            config_schema: include_str!("../config.schema.json"),
+            credential_headers: &["authorization", "x-api-key"],
+            headers: &[],
+        }
+    }
+
+    fn configure(config: Config) -> Result<Self, Rejected> {
+        let keys = config.keys()?;
+        let now_ms = host::now_ms();
+        let expired = keys.iter().filter(|key| key.expired(now_ms)).count();
+        if expired > 0 {
+            host::log(host::Level::Warn, &format!("{expired} of {} keys have expired", keys.len()));
+        }
+        Ok(Self { keys })
+    }
+}
+
+impl Authenticate for StaticKeys {
+    fn authenticate(&self, head: RequestHead) -> Verdict {
+        let presented = match presented(&head) {
+            Ok(Some(key)) => key,
+            Ok(None) => return Verdict::Abstain(Some(CHALLENGE.to_owned())),
+            Err(denial) => return Verdict::Deny(denial),
+        };
+        match self.find(presented) {
+            None => Verdict::Deny(no_good("invalid_api_key", "this API key is not known here")),
+            Some(key) if key.expired(host::now_ms()) => {
+                Verdict::Deny(no_good("expired_api_key", "this API key has expired"))
+            }
+            Some(key) => Verdict::allow(key.principal.clone()),
+        }
+    }
+}
+
+impl StaticKeys {
+    /// Looks a key up by its digest and confirms it in constant time. An unknown key takes the same steps.
+    fn find(&self, presented: &str) -> Option<&Key> {
+        let digest = crypto::sha256(presented.as_bytes());
+        let candidate = self.keys.get(self.keys.partition_point(|key| key.digest < digest));
+        let stored = candidate.map_or([0; 32], |key| key.digest);
+        crypto::equal(&stored, &digest).then_some(candidate).flatten()
+    }
+}
+
+impl Key {
+    fn expired(&self, now_ms: u64) -> bool {
+        self.principal.expires_at.is_some_and(|end| end <= now_ms)
+    }
+}
+
+const CHALLENGE: &str = r#"Bearer realm="mlx-gate""#;
+
+/// The one key the request carries. Two headers that disagree are refused: behind another server that reads the other one,
+/// the same request would be somebody else's.
+fn presented(head: &RequestHead) -> Result<Option<&str>, Denial> {
+    let authorization = head.credential("authorization");
+    let bearer = authorization.and_then(bearer);
+    match (head.credential("x-api-key").map(str::trim), authorization) {
+        (None, _) => Ok(bearer),
+        (Some(key), None) => Ok(Some(key)),
+        (Some(key), Some(_)) if bearer == Some(key) => Ok(Some(key)),
+        (Some(_), Some(_)) => Err(Denial::new(
+            400,
+            "conflicting_credentials",
+            "`Authorization` and `x-api-key` carry different credentials; send one of them",
+        )),
+    }
+}
+
+/// The token of `Bearer <token>` (RFC 6750 section 2.1). Schemes are case-insensitive (RFC 9110 section 11.1).
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.trim().split_once(' ').unwrap_or((authorization.trim(), ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn no_good(code: &str, message: &str) -> Denial {
+    Denial::unauthorized(code, message).with_challenge(format!(r#"{CHALLENGE}, error="invalid_token""#))
+}
+
+mlx_gate_plugin::export!(StaticKeys: authenticate);

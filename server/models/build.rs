@@ -1,7 +1,7 @@
 //! Links binaries with what `cargo xtask native` found: the folders of MLX and, in front of it, a fast BLAS.
 //!
-//! Arguments for the linker reach only the binaries of the package whose build script gives them, so every package
-//! with a binary that uses MLX names this one file as its build script. On macOS there is nothing to add.
+//! Arguments for the linker reach only the tests, examples and programs of the package whose build script gives
+//! them, so the server does the same. On macOS there is nothing to add.
 
 fn main() {
     const LINK_ARGS: &str = "MLX_GATE_LINK_ARGS";

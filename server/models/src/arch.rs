@@ -1,0 +1,111 @@
+//! The architectures, one file for each family of `model_type`s. Their types stand in the same order everywhere (Config,
+//! Attention, Block, Model), fields are named as the weights are, and what a checkpoint does oddly is set right in
+//! `sanitize` and nowhere else. The reference for each is the file of the same name in mlx-lm's `mlx_lm/models`.
+
+mod llama;
+mod qwen2;
+mod qwen3;
+
+use std::fmt::Debug;
+
+use mlx_rs::Array;
+use mlx_rs::error::Result as MlxResult;
+
+use crate::Error;
+use crate::cache::Cache;
+use crate::config::{ConfigFile, Header};
+use crate::weights::{Index, Loader};
+
+/// A model's configuration, read and checked: all that is needed to build the model once its weights are at hand.
+pub(crate) trait Blueprint: Debug + Send {
+    /// The sizes the decoder has to know.
+    fn geometry(&self) -> Geometry;
+
+    /// Drops or renames what a checkpoint holds against this architecture's habit.
+    fn sanitize(&self, weights: &mut Index);
+
+    /// Builds the model.
+    fn build(&self, weights: &mut Loader<'_>) -> Result<Box<dyn Model>, Error>;
+}
+
+/// The sizes of a model that show on the outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    /// Number of logits.
+    pub(crate) vocab_size: i32,
+    /// Longest row, in tokens.
+    pub(crate) context_length: i32,
+    /// Layers with keys and values.
+    pub(crate) layers: i32,
+    /// Heads of keys and values in each layer.
+    pub(crate) kv_heads: i32,
+    /// Width of a head.
+    pub(crate) head_dim: i32,
+}
+
+/// A model on the device.
+pub(crate) trait Model {
+    /// Appends tokens, of shape `[1, tokens]`, to a row. Returns their hidden states `[1, tokens, features]`.
+    fn forward(&self, tokens: &Array, cache: &mut Cache) -> MlxResult<Array>;
+
+    /// The logits `[1, tokens, vocabulary]` that follow from hidden states `[1, tokens, features]`.
+    fn logits(&self, hidden: &Array) -> MlxResult<Array>;
+
+    /// Bytes of one number in keys and values.
+    fn activation_bytes(&self) -> usize;
+}
+
+type Read = fn(&ConfigFile) -> Result<Box<dyn Blueprint>, Error>;
+
+/// Every `model_type` and who reads it.
+const ARCHITECTURES: &[(&str, Read)] =
+    &[("llama", llama::read), ("mistral", llama::read), ("qwen2", qwen2::read), ("qwen3", qwen3::read)];
+
+/// Reads `config.json`. Returns its `model_type` too.
+pub(crate) fn read(config: &ConfigFile) -> Result<(String, Box<dyn Blueprint>), Error> {
+    let model_type = config.parse::<Header>()?.model_type;
+    match ARCHITECTURES.iter().find(|(name, _)| *name == model_type) {
+        Some((_, read)) => Ok((model_type, read(config)?)),
+        None => Err(Error::UnknownArchitecture {
+            file: config.name.clone(),
+            found: model_type,
+            known: ARCHITECTURES.iter().map(|(name, _)| *name).collect(),
+        }),
+    }
+}
+
+/// Checks what every configuration here has in common.
+fn check_heads(config: &ConfigFile, queries: i32, keys: i32) -> Result<(), Error> {
+    if queries % keys == 0 {
+        return Ok(());
+    }
+    Err(config.error(
+        "num_key_value_heads",
+        format!("found {keys}, expected a divisor of num_attention_heads, which is {queries}"),
+    ))
+}
+
+/// Width of a head: as configured, or an equal part of the hidden state.
+fn head_dim(
+    config: &ConfigFile,
+    configured: Option<i32>,
+    hidden_size: i32,
+    heads: i32,
+) -> Result<i32, Error> {
+    match configured {
+        Some(dim) => Ok(dim),
+        None if hidden_size % heads == 0 => Ok(hidden_size / heads),
+        None => Err(config.error(
+            "num_attention_heads",
+            format!("found {heads}, expected a divisor of hidden_size, which is {hidden_size}"),
+        )),
+    }
+}
+
+/// Checks the activation of the feed-forward layers.
+fn check_activation(config: &ConfigFile, found: Option<&str>) -> Result<(), Error> {
+    match found {
+        None | Some("silu" | "swish") => Ok(()),
+        Some(other) => Err(config.error("hidden_act", format!("found \"{other}\", expected \"silu\""))),
+    }
+}

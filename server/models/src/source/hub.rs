@@ -1,0 +1,125 @@
+//! Models of the Hugging Face Hub, through its standard cache (`HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_ENDPOINT`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
+use hf_hub::{HFClientSync, HFError, split_id};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::Error;
+
+/// The files a server needs; what else a repository holds (other formats, pictures) stays where it is.
+const WANTED: [&str; 3] = ["*.json", "*.jinja", "model*.safetensors"];
+/// Files in subfolders: other variants of the same weights.
+const UNWANTED: [&str; 1] = ["*/*"];
+
+/// The folder of the model's files in the cache, downloaded if they are not there. Files that an interrupted download has
+/// finished are not fetched again. With `HF_HUB_OFFLINE` set, or the network gone, what the cache holds has to do.
+pub(super) fn snapshot(id: &str, revision: Option<&str>) -> Result<PathBuf, Error> {
+    let failed = |problem: String| Error::Hub {
+        id: revision.map_or_else(|| id.to_owned(), |revision| format!("{id}@{revision}")),
+        problem,
+    };
+    let client = HFClientSync::new().map_err(|error| failed(error.to_string()))?;
+    if offline() {
+        return cached(&client, id, revision)
+            .map_err(|_| failed("HF_HUB_OFFLINE is set and the cache does not hold this model".into()));
+    }
+    let (owner, name) = split_id(id);
+    let result = client
+        .model(owner, name)
+        .snapshot_download()
+        .maybe_revision(revision.map(str::to_owned))
+        .allow_patterns(WANTED.map(str::to_owned).to_vec())
+        .ignore_patterns(UNWANTED.map(str::to_owned).to_vec())
+        .progress(Bar::new(id))
+        .send();
+    match result {
+        Ok(folder) => Ok(folder),
+        Err(error @ HFError::Request { .. }) => match cached(&client, id, revision) {
+            Ok(folder) => {
+                tracing::warn!(model = id, %error, "the Hugging Face Hub cannot be reached; using the cached copy");
+                Ok(folder)
+            }
+            Err(_) => Err(failed(format!(
+                "neither a folder of that name nor in the cache, and the Hugging Face Hub cannot be reached: {error}"
+            ))),
+        },
+        Err(error) => Err(failed(explain(&error))),
+    }
+}
+
+fn cached(client: &HFClientSync, id: &str, revision: Option<&str>) -> Result<PathBuf, HFError> {
+    let (owner, name) = split_id(id);
+    client
+        .model(owner, name)
+        .snapshot_download()
+        .maybe_revision(revision.map(str::to_owned))
+        .local_files_only(true)
+        .send()
+}
+
+fn explain(error: &HFError) -> String {
+    match error {
+        HFError::RepoNotFound { .. } => {
+            "neither a folder of that name nor a model on the Hugging Face Hub; check the name, and set HF_TOKEN if it is private"
+                .into()
+        }
+        HFError::AuthRequired { .. } | HFError::Forbidden { .. } => {
+            "the Hugging Face Hub does not let you read this model; accept its licence there and set HF_TOKEN".into()
+        }
+        HFError::RevisionNotFound { revision, .. } => format!("the model has no revision `{revision}`"),
+        other => other.to_string(),
+    }
+}
+
+/// Reads `HF_HUB_OFFLINE` the way huggingface_hub does.
+fn offline() -> bool {
+    std::env::var("HF_HUB_OFFLINE")
+        .is_ok_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
+}
+
+/// One bar for all files of a download, on standard error, and nothing where that is not a terminal.
+struct Bar {
+    id: String,
+    progress: ProgressBar,
+    files: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Bar {
+    fn new(id: &str) -> Self {
+        Self { id: id.to_owned(), progress: ProgressBar::hidden(), files: Mutex::default() }
+    }
+
+    fn start(&self, files: usize, bytes: u64) {
+        tracing::info!(model = self.id, files, bytes, "downloading");
+        let style = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            self.progress.set_style(style);
+        }
+        self.progress.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+        self.progress.set_message(self.id.clone());
+        self.progress.set_length(bytes);
+    }
+}
+
+impl ProgressHandler for Bar {
+    fn on_progress(&self, event: &ProgressEvent) {
+        let ProgressEvent::Download(event) = event else { return };
+        match event {
+            DownloadEvent::Start { total_files: 0, .. } => {}
+            DownloadEvent::Start { total_files, total_bytes } => self.start(*total_files, *total_bytes),
+            DownloadEvent::Progress { files } => {
+                let mut known = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+                known.extend(files.iter().map(|file| (file.filename.clone(), file.bytes_completed)));
+                self.progress.set_position(known.values().sum());
+            }
+            DownloadEvent::AggregateProgress { bytes_completed, .. } => {
+                self.progress.set_position(*bytes_completed)
+            }
+            DownloadEvent::Complete => self.progress.finish_and_clear(),
+        }
+    }
+}

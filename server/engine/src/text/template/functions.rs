@@ -19,6 +19,11 @@ pub(super) fn install(environment: &mut Environment<'static>, clock: Clock) {
     environment.add_filter("fromjson", json::fromjson);
     environment.add_filter("string", python::to_text);
     environment.add_filter("join", join);
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
+    environment.add_filter("replace", replace);
+    environment.add_filter("int", int);
+    environment.add_filter("float", float);
     environment.add_filter("length", length);
     environment.add_filter("count", length);
 
@@ -28,8 +33,8 @@ pub(super) fn install(environment: &mut Environment<'static>, clock: Clock) {
     environment.add_test("divisibleby", is_divisible_by);
 }
 
-fn raise_exception(message: Value) -> Result<Value, Error> {
-    let message = python::to_text(&message)?;
+fn raise_exception(message: &Value) -> Result<Value, Error> {
+    let message = python::to_text(message)?;
     Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Raised(message)))
 }
 
@@ -60,6 +65,43 @@ fn join(value: &Value, separator: Option<Value>, keywords: Kwargs) -> Result<Str
     Ok(joined)
 }
 
+/// `default(default_value='', boolean=False)`; minijinja's own takes no keywords.
+fn default(value: &Value, default: Option<Value>, boolean: Option<bool>, keywords: Kwargs) -> Result<Value, Error> {
+    let default = default.or(keywords.get("default_value")?).unwrap_or_else(|| Value::from(""));
+    let boolean = boolean.or(keywords.get("boolean")?).unwrap_or(false);
+    keywords.assert_all_used()?;
+    Ok(if value.is_undefined() || (boolean && !value.is_true()) { default } else { value.clone() })
+}
+
+/// `replace(old, new, count=None)`; minijinja's own has no count.
+fn replace(value: &Value, old: &str, new: &str, count: Option<usize>) -> Result<String, Error> {
+    let text = python::to_text(value)?;
+    Ok(count.map_or_else(|| text.replace(old, new), |count| text.replacen(old, new, count)))
+}
+
+/// `int(default=0)`; minijinja's own fails where the text is no number.
+fn int(value: &Value, default: Option<i64>) -> Value {
+    let parsed = match value.as_str() {
+        Some(text) => {
+            let text = text.trim();
+            text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|float| float.is_finite()).map(|float| float as i64))
+        }
+        None if value.kind() == ValueKind::Bool => Some(i64::from(value.is_true())),
+        None => value.as_i64().or_else(|| f64::try_from(value.clone()).ok().map(|float| float as i64)),
+    };
+    parsed.or(default).unwrap_or(0).into()
+}
+
+/// `float(default=0.0)`; minijinja's own fails where the text is no number.
+fn float(value: &Value, default: Option<f64>) -> Value {
+    let parsed = match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None if value.kind() == ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    parsed.or(default).unwrap_or(0.0).into()
+}
+
 /// Jinja2's undefined values have length 0.
 fn length(value: &Value) -> Result<usize, Error> {
     if value.is_undefined() {
@@ -70,9 +112,10 @@ fn length(value: &Value) -> Result<usize, Error> {
     })
 }
 
-/// Jinja2 asks for a length and items by key, which strings and dictionaries have too.
+/// Jinja2 asks for a length and items by key, which strings, dictionaries and undefined values have too.
 fn is_sequence(value: &Value) -> bool {
-    matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::String | ValueKind::Map)
+    use ValueKind::{Iterable, Map, Seq, String, Undefined};
+    matches!(value.kind(), Seq | Iterable | String | Map | Undefined)
 }
 
 /// In Python `None` cannot be iterated over; undefined values can.

@@ -168,7 +168,7 @@ impl Writer {
                 '\u{8}' => self.text.push_str("\\b"),
                 '\u{c}' => self.text.push_str("\\f"),
                 '\0'..='\u{1f}' => self.escape(character),
-                '\u{7f}'.. if self.ensure_ascii && character != '\u{7f}' => self.escape(character),
+                '\u{7f}'.. if self.ensure_ascii => self.escape(character),
                 _ => self.text.push(character),
             }
         }

@@ -1,14 +1,14 @@
 //! Python's methods on strings, lists and dictionaries, as far as an immutable sandbox allows them.
 
-use minijinja::value::{Tuple, ValueKind, from_args};
+use minijinja::value::{Kwargs, Tuple, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::python;
 
 /// Answers method calls that minijinja itself does not know.
 pub(super) fn call(state: &mut State, value: &Value, method: &str, arguments: &[Value]) -> Result<Value, Error> {
-    if method == "__reversed__" {
-        return reversed(value, arguments);
+    if method == "__slice__" {
+        return slice(value, arguments);
     }
     let answer = match (value.kind(), value.as_str()) {
         (ValueKind::String, Some(text)) => string_method(text, method, arguments)?,
@@ -25,18 +25,44 @@ pub(super) fn call(state: &mut State, value: &Value, method: &str, arguments: &[
     }
 }
 
-/// `value[::-1]`.
-fn reversed(value: &Value, arguments: &[Value]) -> Result<Value, Error> {
-    from_args::<()>(arguments)?;
+/// `value[start:stop:step]`, by the rules of Python's `slice.indices`.
+fn slice(value: &Value, arguments: &[Value]) -> Result<Value, Error> {
+    let (start, stop, step): (Option<i64>, Option<i64>, Option<i64>) = from_args(arguments)?;
+    let step = step.unwrap_or(1);
+    if step == 0 {
+        return Err(invalid("slice step cannot be zero"));
+    }
     if let Some(text) = value.as_str() {
-        return Ok(text.chars().rev().collect::<String>().into());
+        let characters: Vec<char> = text.chars().collect();
+        let picked = indices(characters.len(), start, stop, step).filter_map(|index| characters.get(index));
+        return Ok(picked.collect::<String>().into());
     }
     if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
-        return Err(Error::new(ErrorKind::InvalidOperation, format!("a value of type {} cannot be reversed", value.kind())));
+        return Err(invalid(format!("a value of type {} cannot be sliced", value.kind())));
     }
-    let mut items: Vec<Value> = value.try_iter()?.collect();
-    items.reverse();
-    Ok(if value.is_tuple() { Tuple::from(items).into() } else { items.into() })
+    let items: Vec<Value> = value.try_iter()?.collect();
+    let picked: Vec<Value> =
+        indices(items.len(), start, stop, step).filter_map(|index| items.get(index)).cloned().collect();
+    Ok(if value.is_tuple() { Tuple::from(picked).into() } else { picked.into() })
+}
+
+/// The positions of a slice in a sequence of `length` items.
+fn indices(length: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> impl Iterator<Item = usize> {
+    let length = length as i64;
+    let backwards = step < 0;
+    let (lowest, highest) = if backwards { (-1, length - 1) } else { (0, length) };
+    let bound = |position: i64| {
+        let position = if position < 0 { position.saturating_add(length) } else { position };
+        position.clamp(lowest, highest)
+    };
+    let first = start.map_or(if backwards { highest } else { lowest }, bound);
+    let end = stop.map_or(if backwards { lowest } else { highest }, bound);
+    let inside = move |at: &i64| if backwards { *at > end } else { *at < end };
+    std::iter::successors(Some(first), move |at| at.checked_add(step)).take_while(inside).map(|at| at as usize)
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
 }
 
 /// Methods on strings that minijinja-contrib lacks, or answers in another way than Python.
@@ -45,8 +71,10 @@ fn string_method(text: &str, method: &str, arguments: &[Value]) -> Result<Option
         "strip" | "lstrip" | "rstrip" => strip(text, method, arguments)?.into(),
         "split" | "rsplit" => split(text, method, arguments)?.into(),
         "splitlines" => {
-            let (keep_ends,): (Option<bool>,) = from_args(arguments)?;
-            split_lines(text, keep_ends.unwrap_or(false)).into()
+            let (keep_ends, keywords): (Option<bool>, Kwargs) = from_args(arguments)?;
+            let keep_ends = keep_ends.or(keywords.get("keepends")?).unwrap_or(false);
+            keywords.assert_all_used()?;
+            split_lines(text, keep_ends).into()
         }
         "partition" | "rpartition" => partition(text, method, arguments)?,
         "removeprefix" => {
@@ -61,11 +89,10 @@ fn string_method(text: &str, method: &str, arguments: &[Value]) -> Result<Option
             from_args::<()>(arguments)?;
             title(text).into()
         }
-        "index" | "rindex" => {
-            let (part,): (&str,) = from_args(arguments)?;
-            let found = if method == "index" { text.find(part) } else { text.rfind(part) };
-            let at = found.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "substring not found"))?;
-            text[..at].chars().count().into()
+        "find" | "rfind" | "index" | "rindex" | "count" => search(text, method, arguments)?,
+        "isdecimal" => {
+            from_args::<()>(arguments)?;
+            (!text.is_empty() && text.chars().all(char::is_numeric)).into()
         }
         "join" => {
             let (items,): (&Value,) = from_args(arguments)?;
@@ -100,12 +127,15 @@ fn strip<'a>(text: &'a str, method: &str, arguments: &[Value]) -> Result<&'a str
 }
 
 fn split(text: &str, method: &str, arguments: &[Value]) -> Result<Vec<Value>, Error> {
-    let (separator, limit): (Option<&str>, Option<i64>) = from_args(arguments)?;
+    let (separator, limit, keywords): (Option<String>, Option<i64>, Kwargs) = from_args(arguments)?;
+    let separator = separator.or(keywords.get("sep")?);
+    let limit = limit.or(keywords.get("maxsplit")?);
+    keywords.assert_all_used()?;
     // Python counts splits, Rust counts pieces; a negative number is no limit.
     let pieces = limit.and_then(|limit| usize::try_from(limit).ok()).map_or(usize::MAX, |limit| limit.saturating_add(1));
     let from_right = method == "rsplit";
-    let mut parts: Vec<&str> = match separator {
-        Some("") => return Err(Error::new(ErrorKind::InvalidOperation, "empty separator")),
+    let mut parts: Vec<&str> = match separator.as_deref() {
+        Some("") => return Err(invalid("empty separator")),
         Some(separator) if from_right => text.rsplitn(pieces, separator).collect(),
         Some(separator) => text.splitn(pieces, separator).collect(),
         None => split_spaces(text, pieces, from_right),
@@ -175,6 +205,24 @@ fn partition(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Err
     Ok(Tuple::from(parts.map(Value::from).to_vec()).into())
 }
 
+/// `find`, `index`, `count` and their like, with Python's optional start and end in characters.
+fn search(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error> {
+    let (part, start, end): (&str, Option<i64>, Option<i64>) = from_args(arguments)?;
+    let characters: Vec<char> = text.chars().collect();
+    let window: Vec<usize> = indices(characters.len(), start, end, 1).collect();
+    let (offset, window): (usize, String) =
+        (window.first().copied().unwrap_or(0), window.iter().filter_map(|index| characters.get(*index)).collect());
+    if method == "count" {
+        return Ok(window.matches(part).count().into());
+    }
+    let found = if method.starts_with('r') { window.rfind(part) } else { window.find(part) };
+    match found {
+        Some(at) => Ok((offset + window[..at].chars().count()).into()),
+        None if method.ends_with("find") => Ok((-1).into()),
+        None => Err(invalid("substring not found")),
+    }
+}
+
 /// Upper case after every character that has no case, lower case elsewhere: `it's` becomes `It'S`.
 fn title(text: &str) -> String {
     let mut titled = String::with_capacity(text.len());
@@ -198,7 +246,7 @@ fn join(separator: &str, items: &Value) -> Result<String, Error> {
         }
         let text = item.as_str().ok_or_else(|| {
             let message = format!("sequence item {index}: expected str instance, {} found", item.kind());
-            Error::new(ErrorKind::InvalidOperation, message)
+            invalid(message)
         })?;
         joined.push_str(text);
     }
@@ -210,7 +258,7 @@ fn pad(text: &str, method: &str, arguments: &[Value]) -> Result<String, Error> {
     const MAX_WIDTH: usize = 10_000;
     let (width, fill): (usize, Option<&str>) = from_args(arguments)?;
     if width > MAX_WIDTH {
-        return Err(Error::new(ErrorKind::InvalidOperation, format!("{method}: the width is above {MAX_WIDTH}")));
+        return Err(invalid(format!("{method}: the width is above {MAX_WIDTH}")));
     }
     let missing = width.saturating_sub(text.chars().count());
     let fill = fill.unwrap_or(" ");
@@ -241,7 +289,7 @@ fn sequence_method(value: &Value, method: &str, arguments: &[Value]) -> Result<O
             let at = value.try_iter()?.position(|item| item == *wanted);
             at.map(Value::from).ok_or_else(|| {
                 let shown = python::to_text(wanted).unwrap_or_default();
-                Error::new(ErrorKind::InvalidOperation, format!("{shown} is not in the list"))
+                invalid(format!("{shown} is not in the list"))
             })?
         }
         "copy" => {
@@ -250,7 +298,7 @@ fn sequence_method(value: &Value, method: &str, arguments: &[Value]) -> Result<O
         }
         "append" | "extend" | "insert" | "pop" | "remove" | "clear" | "sort" | "reverse" => {
             let message = format!("templates may not change lists; `{method}` is refused, as in transformers' sandbox");
-            return Err(Error::new(ErrorKind::InvalidOperation, message));
+            return Err(invalid(message));
         }
         _ => return Ok(None),
     }))

@@ -3,7 +3,7 @@
 ///
 /// * Line endings become `\n`, as in Jinja2's lexer.
 /// * `{% generation %}` marks the model's own words for training; when rendering it is only a scope, like `{% with %}`.
-/// * `[::-1]` becomes a method call, because minijinja 3.0 panics on it where the list or string is empty.
+/// * Slices with a step become method calls, because minijinja 3.0 panics on some of those that go backwards: `[][::-1]`.
 pub(super) fn adapt(source: &str) -> String {
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     let mut adapted = String::with_capacity(source.len());
@@ -80,24 +80,60 @@ fn raw_end(text: &str) -> usize {
     ends.map_or(text.len(), |(at, _)| at + code_end(&text[at..], "%}"))
 }
 
-/// Copies code, with `[::-1]` outside of strings replaced.
+/// Copies code, with slices that have a step rewritten: `x[a:b:c]` becomes `x.__slice__(a, b, c)`.
 fn push_code(code: &str, adapted: &mut String) {
-    const REVERSED: &str = "[::-1]";
     let bytes = code.as_bytes();
     let (mut at, mut copied) = (0, 0);
     while at < bytes.len() {
         match bytes[at] {
             quote @ (b'\'' | b'"') => at = string_end(bytes, at, quote),
-            b'[' if code[at..].starts_with(REVERSED) => {
-                adapted.push_str(&code[copied..at]);
-                adapted.push_str(".__reversed__()");
-                at += REVERSED.len();
-                copied = at;
+            b'[' => {
+                if let Some((parts, end)) = stepped_slice(code, at) {
+                    adapted.push_str(&code[copied..at]);
+                    adapted.push_str(".__slice__(");
+                    for (index, part) in parts.into_iter().enumerate() {
+                        adapted.push_str(if index > 0 { ", " } else { "" });
+                        if part.trim().is_empty() {
+                            adapted.push_str("none");
+                        } else {
+                            push_code(part, adapted);
+                        }
+                    }
+                    adapted.push(')');
+                    (at, copied) = (end, end);
+                } else {
+                    at += 1;
+                }
             }
             _ => at += 1,
         }
     }
     adapted.push_str(&code[copied..]);
+}
+
+/// The three parts of the slice that opens at `open`, and the position behind it.
+fn stepped_slice(code: &str, open: usize) -> Option<([&str; 3], usize)> {
+    let bytes = code.as_bytes();
+    let mut colons = Vec::new();
+    let (mut at, mut depth) = (open + 1, 0_usize);
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'\'' | b'"') => {
+                at = string_end(bytes, at, quote);
+                continue;
+            }
+            b'[' | b'(' | b'{' => depth += 1,
+            b']' if depth == 0 => {
+                let [first, second] = colons[..] else { return None };
+                return Some(([&code[open + 1..first], &code[first + 1..second], &code[second + 1..at]], at + 1));
+            }
+            b']' | b')' | b'}' => depth = depth.checked_sub(1)?,
+            b':' if depth == 0 => colons.push(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 #[cfg(test)]
@@ -116,15 +152,22 @@ mod tests {
 
     #[test]
     fn strings_comments_and_raw_blocks_are_left_alone() {
-        check("{{ '[::-1] %} \\'' }}{{ x[::-1] }}", "{{ '[::-1] %} \\'' }}{{ x.__reversed__() }}");
+        check("{{ '[::-1] %} \\'' }}{{ x[1:] }}", "{{ '[::-1] %} \\'' }}{{ x[1:] }}");
         check("{# {% generation %} #}", "{# {% generation %} #}");
         check("{% raw %}{% generation %}{%- endraw %}{% generation %}", "{% raw %}{% generation %}{%- endraw %}{% with %}");
         check("{{ {'a': {'b': 1}} }}{% generation %}", "{{ {'a': {'b': 1}} }}{% with %}");
     }
 
     #[test]
+    fn slices_with_a_step_become_calls() {
+        check("{{ x[::-1] }}", "{{ x.__slice__(none, none, -1) }}");
+        check("{{ x[y[::2][0]:a[1:2]:{'k:': 1}['k:']] }}", "{{ x.__slice__(y.__slice__(none, none, 2)[0], a[1:2], {'k:': 1}['k:']) }}");
+        check("{% for m in [{'a': 1}, {'b': [1][1:]}] %}[::1]", "{% for m in [{'a': 1}, {'b': [1][1:]}] %}[::1]");
+    }
+
+    #[test]
     fn broken_sources_come_through_for_the_compiler_to_complain() {
-        for source in ["{% gen", "{{ 'abc", "{#", "{% raw %}x", "{", "{{ 'a\\"] {
+        for source in ["{% gen", "{{ 'abc", "{#", "{% raw %}x", "{", "{{ 'a\\", "{{ x[::", "{{ x[:)] }}"] {
             check(source, source);
         }
     }

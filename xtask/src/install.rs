@@ -41,9 +41,9 @@ pub(crate) fn component(
     Ok(place.to_path_buf())
 }
 
-/// Writes a small file through a rename, and only when its content differs, so that its time says when it changed.
-pub(crate) fn file(path: &Path, content: &str) -> Result<(), Error> {
-    if fs::read_to_string(path).is_ok_and(|found| found == content) {
+/// Writes a file through a rename, and only when its content differs, so that its time says when it changed.
+pub(crate) fn file(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|found| found == content.as_ref()) {
         return Ok(());
     }
     if let Some(folder) = path.parent() {

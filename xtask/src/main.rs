@@ -5,6 +5,7 @@
 mod error;
 mod install;
 mod native;
+mod plugins;
 mod shell;
 
 use std::path::PathBuf;
@@ -33,12 +34,21 @@ fn dispatch() -> Result<(), Error> {
     let (command, args) = args.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
     let root = root()?;
     match command {
+        "plugins" => plugins::build(&root, toolchain(args)?),
         "native" => native::setup(&root, backend(args)?),
         "help" | "--help" | "-h" => {
             eprint!("{HELP}");
             Ok(())
         }
         other => Err(Error::Usage(format!("there is no command `{other}`"))),
+    }
+}
+
+fn toolchain(args: &[String]) -> Result<plugins::Choice, Error> {
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Ok(plugins::Choice::Any),
+        ["--toolchain", "debian"] => Ok(plugins::Choice::Debian),
+        _ => Err(Error::Usage(format!("unexpected arguments: {}", args.join(" ")))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Debian's and Ubuntu's packages: unpacked into the native folder without root, or installed where we are root.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::error::Error;
@@ -17,6 +18,23 @@ pub(crate) fn unpack(packages: &[&str], target: &Path) -> Result<(), Error> {
         Program::new("dpkg").arg("-x").arg(package.path()).arg(target).read()?;
     }
     std::fs::remove_dir_all(&downloads).map_err(Error::file("removing", &downloads))
+}
+
+/// The same, with all that these packages need and the system lacks.
+pub(crate) fn unpack_with_dependencies(packages: &[&str], target: &Path) -> Result<(), Error> {
+    let graph = Program::new("apt-cache")
+        .args(["depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts"])
+        .args(["--no-breaks", "--no-replaces", "--no-enhances"])
+        .args(packages)
+        .read()?;
+    let installed = Program::new("dpkg-query")
+        .args(["--show", "--showformat", "${db:Status-Status} ${Package}\n"])
+        .read()?;
+    let installed: HashSet<&str> = installed.lines().filter_map(|line| line.strip_prefix("installed ")).collect();
+    // Indented lines are edges, names in angle brackets are provided by other packages.
+    let nodes = graph.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
+    let wanted: Vec<&str> = nodes.filter(|name| !installed.contains(name)).collect();
+    unpack(&wanted, target)
 }
 
 fn download(packages: &[&str], folder: &Path) -> Result<(), Error> {

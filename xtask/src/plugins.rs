@@ -1,0 +1,104 @@
+//! `cargo xtask plugins`: every crate under `plugins/` becomes a component, `NAME.wasm` in the native folder.
+//!
+//! The component imports nothing but our own WIT: the target has no WASI, and the encoder refuses imports that the
+//! crate's interface does not name.
+
+mod toolchain;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wit_component::ComponentEncoder;
+
+use crate::error::Error;
+use crate::install::{self, Key};
+use crate::native;
+use crate::shell::cargo;
+
+pub(crate) use toolchain::Choice;
+use toolchain::Toolchain;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// The profile in the workspace's Cargo.toml.
+const PROFILE: &str = "plugin";
+
+/// Builds the plugins that changed; cargo knows which, and a component is encoded again only for another module.
+pub(crate) fn build(root: &Path, choice: Choice) -> Result<(), Error> {
+    let folder = native::folder(root);
+    let _lock = install::lock(&folder)?;
+    let names = names(root)?;
+    let target_dir = folder.join("plugin-target");
+    compile(root, &Toolchain::find(&folder, choice)?, &target_dir, &names)?;
+    let modules = target_dir.join(TARGET).join(PROFILE);
+    let components = native::plugins_folder(root);
+    for name in &names {
+        encode(&modules.join(format!("{name}.wasm")), &components.join(format!("{name}.wasm")))?;
+    }
+    remove_others(&components, &names)
+}
+
+/// The crates under `plugins/`, by the names of their folders, which are those of the plugins.
+fn names(root: &Path) -> Result<Vec<String>, Error> {
+    let folder = root.join("plugins");
+    let entries = fs::read_dir(&folder).map_err(Error::file("listing", &folder))?;
+    let crates = entries.flatten().filter(|entry| entry.path().join("Cargo.toml").is_file());
+    let mut names: Vec<String> = crates.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn compile(root: &Path, toolchain: &Toolchain, target_dir: &Path, names: &[String]) -> Result<(), Error> {
+    let build = cargo(root).args(["build", "--profile", PROFILE, "--target", TARGET]);
+    let build = names.iter().fold(build, |build, name| build.args(["--package", name]));
+    let build = build
+        .env("CARGO_TARGET_DIR", target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustc_flags(root).join("\u{1f}"));
+    toolchain.apply(build).run()
+}
+
+/// Panic messages hold paths: those of this machine have no business in a plugin.
+fn rustc_flags(root: &Path) -> Vec<String> {
+    let mut flags = vec!["--cfg".into(), "getrandom_backend=\"custom\"".into()];
+    flags.push(format!("--remap-path-prefix={}=mlx-gate", root.display()));
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    if let Some(home) = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))) {
+        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    flags
+}
+
+/// Makes the core `module` a component, unless that was done with this very module.
+fn encode(module: &Path, component: &Path) -> Result<(), Error> {
+    let core = fs::read(module).map_err(Error::file("reading", module))?;
+    let mut key = Key::new();
+    key.add(&core);
+    let stamp = module.with_extension("encoded");
+    if component.is_file() && fs::read_to_string(&stamp).is_ok_and(|found| found == key.hex()) {
+        return Ok(());
+    }
+    let encoded = ComponentEncoder::default()
+        .validate(true)
+        .module(&core)
+        .and_then(|encoder| encoder.encode())
+        .map_err(|error| Error::Unexpected {
+            from: format!("encoding {} as a component", module.display()),
+            detail: format!("{error:#}"),
+        })?;
+    install::file(component, &encoded)?;
+    install::file(&stamp, key.hex().as_bytes())?;
+    let name = component.file_stem().unwrap_or_default().display();
+    eprintln!("plugins: built {name} ({} KiB)", encoded.len() / 1024);
+    Ok(())
+}
+
+/// A plugin that is gone from the sources must not stay in the server.
+fn remove_others(components: &Path, names: &[String]) -> Result<(), Error> {
+    let entries = fs::read_dir(components).map_err(Error::file("listing", components))?;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let ours = names.iter().any(|name| path.file_stem().is_some_and(|stem| stem == name.as_str()));
+        if !ours {
+            fs::remove_file(&path).map_err(Error::file("removing", &path))?;
+        }
+    }
+    Ok(())
+}

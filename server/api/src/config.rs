@@ -14,10 +14,8 @@ pub struct Config {
     pub keep_alive: Duration,
     /// Longest time for a request's head to arrive, and so how long an idle connection is kept.
     pub head_timeout: Duration,
-    /// Largest request head, in bytes. More is 431.
+    /// Largest request head, in bytes. More is 431, and so are more than 100 headers.
     pub max_head_bytes: usize,
-    /// Most headers of a request. More is 431.
-    pub max_headers: usize,
     /// Longest time a client may leave bytes we sent unread before its connection is dropped.
     pub write_timeout: Duration,
     /// Most open connections; further ones wait to be accepted.
@@ -28,13 +26,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_body_bytes: 8 * 1024 * 1024,
-            body_timeout: Duration::from_secs(60),
-            request_timeout: Duration::from_secs(600),
+            body_timeout: Duration::from_mins(1),
+            request_timeout: Duration::from_mins(10),
             keep_alive: Duration::from_secs(10),
             head_timeout: Duration::from_secs(30),
             max_head_bytes: 64 * 1024,
-            max_headers: 100,
-            write_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_mins(1),
             max_connections: 2048,
         }
     }

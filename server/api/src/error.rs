@@ -31,7 +31,7 @@ pub(crate) enum Error {
     #[error("{message}")]
     Field { param: String, code: &'static str, message: String },
     #[error("the request was refused")]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// `field` is where the dialect's request holds the prompt.
     #[error("{source}")]
     PromptTooLong { field: &'static str, source: EngineError },
@@ -96,7 +96,7 @@ impl Error {
             Self::Field { param, code, .. } => {
                 Answer { param: Some(param.into()), ..invalid(StatusCode::BAD_REQUEST, code) }
             }
-            Self::Refused(refusal) => refused(refusal),
+            Self::Refused(refusal) => refused(*refusal),
             Self::PromptTooLong { field, .. } => Answer {
                 param: Some(field.into()),
                 ..invalid(StatusCode::BAD_REQUEST, "context_length_exceeded")

@@ -1,12 +1,12 @@
 //! The layer that asks the plugins about every request, before its body is read.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
-use mlx_gate_core::{Dialect, HeaderValue, RequestHead, Secret};
+use mlx_gate_core::{Dialect, HeaderValue, Refusal, RequestHead, Secret};
 
 use crate::error::Error;
 use crate::observe::Context;
@@ -44,6 +44,8 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let dialect = routes::of(&request).map_or(Dialect::OpenAi, |route| route.dialect);
+    let refuse = |refusal: Refusal| Error::Refused(Box::new(refusal)).into_response(dialect, &context.record);
+
     let head = head(&request, context.id.clone(), dialect);
     let mut passage = app.lifecycle().begin();
     match passage.authenticate(&head).await {
@@ -54,10 +56,9 @@ pub(crate) async fn guard(
         Ok(None) if !app.lifecycle().authenticates() => {}
         // Plugins authenticate, and yet nobody vouched for the caller: a broken gate must not become an open one.
         Ok(None) => {
-            let refusal = mlx_gate_core::Refusal::Unauthenticated { challenges: Vec::new() };
-            return Error::Refused(refusal).into_response(dialect, &context.record);
+            return refuse(Refusal::Unauthenticated { challenges: Vec::new() });
         }
-        Err(refusal) => return Error::Refused(refusal).into_response(dialect, &context.record),
+        Err(refusal) => return refuse(refusal),
     }
     drop(head);
     strip(request.headers_mut(), &app.lifecycle().credential_headers());
@@ -78,17 +79,13 @@ fn head(request: &Request, id: String, dialect: Dialect) -> RequestHead {
         method: request.method().as_str().to_owned(),
         path: request.uri().path().to_owned(),
         dialect,
-        peer: peer.map(|Peer(address)| canonical(address.ip())),
+        // A socket bound to `::` reports IPv4 peers as mapped IPv6 addresses; plugins compare against the plain ones.
+        peer: peer.map(|Peer(address)| address.ip().to_canonical()),
         headers: headers.collect(),
     }
 }
 
-/// A socket bound to `::` reports IPv4 peers as mapped IPv6 addresses; plugins compare against the plain ones.
-fn canonical(address: IpAddr) -> IpAddr {
-    address.to_canonical()
-}
-
-fn strip(headers: &mut HeaderMap, declared: &[String]) {
+pub(crate) fn strip(headers: &mut HeaderMap, declared: &[String]) {
     for name in CREDENTIALS.into_iter().chain(CLAIMED_IDENTITY).chain(declared.iter().map(String::as_str)) {
         headers.remove(name);
     }

@@ -30,20 +30,19 @@ impl Generation {
     ) -> Result<Self, Error> {
         let limit = call.app.config().request_timeout;
         let engine = call.app.engine();
+        let wrong = |error| match error {
+            EngineError::PromptTooLong { .. } => Error::PromptTooLong { field: prompt_field, source: error },
+            other => other.into(),
+        };
         let prepared = timeout_at(call.deadline, engine.prepare(request))
             .await
             .map_err(|_| Error::TimedOut { limit })?
-            .map_err(|error| match error {
-                EngineError::PromptTooLong { .. } => {
-                    Error::PromptTooLong { field: prompt_field, source: error }
-                }
-                other => other.into(),
-            })?;
+            .map_err(wrong)?;
         call.record.prepared(&prepared.model, prepared.prompt.len());
         let tenant = call.principal.as_ref().and_then(|principal| principal.tenant.clone());
         let tags = Tags { tenant, priority: Priority::default() };
         let model = prepared.model.clone();
-        let events = engine.start(prepared, &tags)?;
+        let events = engine.start(prepared, &tags).map_err(wrong)?;
         Ok(Self { events, record: call.record.clone(), deadline: call.deadline, limit, model })
     }
 

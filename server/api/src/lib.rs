@@ -27,3 +27,6 @@ mod sse;
 pub use app::App;
 pub use config::Config;
 pub use serve::serve;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The one table of routes. Whatever is in it is behind the gate, because the router is built from it and wrapped as a
 //! whole.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -50,7 +51,7 @@ pub(crate) static ROUTES: [Route; 4] = [
         path: "/v1/models",
         dialect: Dialect::OpenAi,
         api: Api::Models,
-        handler: |call, _| Box::pin(openai::models::list(call)),
+        handler: |call, _| Box::pin(ready(openai::models::list(&call))),
     },
     Route {
         method: Method::GET,
@@ -58,7 +59,7 @@ pub(crate) static ROUTES: [Route; 4] = [
         path: "/v1/models/{*id}",
         dialect: Dialect::OpenAi,
         api: Api::Models,
-        handler: |call, _| Box::pin(openai::models::retrieve(call)),
+        handler: |call, _| Box::pin(ready(openai::models::retrieve(&call))),
     },
 ];
 
@@ -85,8 +86,12 @@ pub(crate) fn router(app: &App) -> Router {
             gated.route(route.path, on(filter, move |context, request| dispatch(route, context, request)));
     }
     let gated = gated
-        .fallback(|context, request| refuse(context, request, Error::UnknownRoute))
-        .method_not_allowed_fallback(|context, request| refuse(context, request, Error::MethodNotAllowed))
+        .fallback(async |Extension(context), request: Request| {
+            refuse(&context, &request, Error::UnknownRoute)
+        })
+        .method_not_allowed_fallback(async |Extension(context), request: Request| {
+            refuse(&context, &request, Error::MethodNotAllowed)
+        })
         .layer(from_fn_with_state(app.clone(), gate::guard))
         .layer(from_fn_with_state(app.clone(), observe::observe));
 
@@ -131,7 +136,7 @@ async fn dispatch(
     }
 }
 
-async fn refuse(Extension(context): Extension<Context>, request: Request, error: Error) -> Response {
-    let dialect = of(&request).map_or(Dialect::OpenAi, |route| route.dialect);
+fn refuse(context: &Context, request: &Request, error: Error) -> Response {
+    let dialect = of(request).map_or(Dialect::OpenAi, |route| route.dialect);
     error.into_response(dialect, &context.record)
 }

@@ -108,7 +108,6 @@ fn connect(
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)
-        .max_headers(config.max_headers)
-        .max_buf_size(config.max_head_bytes)
+        .max_header_size(config.max_head_bytes)
         .serve_connection(TokioIo::new(Stalling::new(stream, config.write_timeout)), service)
 }

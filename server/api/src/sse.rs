@@ -39,9 +39,6 @@ pub(crate) fn respond(generation: Generation, encoder: impl Encoder, keep_alive:
     response
 }
 
-/// The last event of OpenAI's streams.
-pub(crate) const DONE: &[u8] = b"data: [DONE]\n\n";
-
 /// Appends one event with JSON data.
 pub(crate) fn data(out: &mut Vec<u8>, value: &impl Serialize) {
     out.extend_from_slice(b"data: ");

@@ -48,14 +48,14 @@ impl<'a> From<&'a ModelCard> for Model<'a> {
     }
 }
 
-pub(crate) async fn list(call: Call) -> Result<Response, Error> {
+pub(crate) fn list(call: &Call) -> Result<Response, Error> {
     let data = call.app.engine().models().iter().map(Model::from).collect();
     wire::json(&Models { object: "list", data })
 }
 
-pub(crate) async fn retrieve(call: Call) -> Result<Response, Error> {
-    let id = call.path_tail.unwrap_or_default();
-    wire::json(&Model::from(find(call.app.engine().models(), Some(&id))?))
+pub(crate) fn retrieve(call: &Call) -> Result<Response, Error> {
+    let id = call.path_tail.as_deref().unwrap_or_default();
+    wire::json(&Model::from(find(call.app.engine().models(), Some(id))?))
 }
 
 /// The card of the model a request names, or of the first one.

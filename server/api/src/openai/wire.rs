@@ -8,7 +8,9 @@ use axum::response::Response;
 use mlx_gate_core::{EngineError, FinishReason, Usage};
 use serde::Serialize;
 
-use crate::error::Error;
+use super::error;
+use crate::error::{Answer, Error};
+use crate::sse;
 
 /// `usage` of a response.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -61,6 +63,62 @@ impl Head {
             created: now.as_secs(),
             model,
         }
+    }
+}
+
+/// Writes the chunks of one stream.
+pub(crate) struct ChunkWriter {
+    head: Head,
+    include_usage: bool,
+}
+
+/// A chunk; `C` is the dialect object's kind of choice.
+#[derive(Serialize)]
+struct Chunk<'a, C> {
+    #[serde(flatten)]
+    head: &'a Head,
+    choices: &'a [C],
+    #[serde(skip_serializing_if = "ChunkUsage::is_absent")]
+    usage: ChunkUsage,
+}
+
+/// `usage` of a chunk: with `include_usage` it is `null` in all chunks but the last, without it is absent.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ChunkUsage {
+    #[serde(skip)]
+    Absent,
+    Null,
+    Total(WireUsage),
+}
+
+impl ChunkUsage {
+    const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+impl ChunkWriter {
+    pub(crate) const fn new(head: Head, include_usage: bool) -> Self {
+        Self { head, include_usage }
+    }
+
+    pub(crate) fn chunk(&self, choice: impl Serialize, out: &mut Vec<u8>) {
+        let usage = if self.include_usage { ChunkUsage::Null } else { ChunkUsage::Absent };
+        sse::data(out, &Chunk { head: &self.head, choices: &[choice], usage });
+    }
+
+    /// What follows the last chunk with a choice.
+    pub(crate) fn end(&self, usage: Usage, out: &mut Vec<u8>) {
+        if self.include_usage {
+            let usage = ChunkUsage::Total(usage.into());
+            sse::data(out, &Chunk::<()> { head: &self.head, choices: &[], usage });
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    pub(crate) fn error(answer: &Answer, out: &mut Vec<u8>) {
+        sse::data(out, &error::body(answer));
     }
 }
 

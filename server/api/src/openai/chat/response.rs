@@ -2,9 +2,8 @@ use mlx_gate_core::{Event, Finished, ToolCallDelta};
 use serde::Serialize;
 
 use crate::error::Answer;
-use crate::openai::error;
-use crate::openai::wire::{Head, WireUsage, finish_reason};
-use crate::sse::{self, Encoder};
+use crate::openai::wire::{ChunkWriter, Head, WireUsage, finish_reason};
+use crate::sse::Encoder;
 
 /// A `chat.completion`.
 #[derive(Serialize)]
@@ -101,17 +100,7 @@ impl Collected {
     }
 }
 
-/// A `chat.completion.chunk`.
-#[derive(Serialize)]
-struct Chunk<'a> {
-    #[serde(flatten)]
-    head: &'a Head,
-    choices: &'a [ChunkChoice],
-    /// With `include_usage`, `null` in all chunks but the last; without, absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<WireUsage>>,
-}
-
+/// The choice of a `chat.completion.chunk`.
 #[derive(Serialize)]
 struct ChunkChoice {
     index: u32,
@@ -164,27 +153,25 @@ impl From<ToolCallDelta> for CallDelta {
 
 /// Writes the chunks of an answer that streams.
 pub(super) struct Chunks {
-    head: Head,
-    include_usage: bool,
+    writer: ChunkWriter,
     /// The chunk that carries the role has been written.
     opened: bool,
 }
 
 impl Chunks {
     pub(super) fn new(model: String, include_usage: bool) -> Self {
-        Self { head: Head::new("chatcmpl", "chat.completion.chunk", model), include_usage, opened: false }
+        let head = Head::new("chatcmpl", "chat.completion.chunk", model);
+        Self { writer: ChunkWriter::new(head, include_usage), opened: false }
     }
 
     fn chunk(&self, delta: Delta, finish_reason: Option<&'static str>, out: &mut Vec<u8>) {
-        let choices = [ChunkChoice { index: 0, delta, logprobs: None, finish_reason }];
-        let usage = self.include_usage.then_some(None);
-        sse::data(out, &Chunk { head: &self.head, choices: &choices, usage });
+        self.writer.chunk(ChunkChoice { index: 0, delta, logprobs: None, finish_reason }, out);
     }
 
     fn open(&mut self, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.opened, true) {
-            let delta = Delta { role: Some("assistant"), content: Some(String::new()), ..Delta::default() };
-            self.chunk(delta, None, out);
+            let content = Some(String::new());
+            self.chunk(Delta { role: Some("assistant"), content, ..Delta::default() }, None, out);
         }
     }
 }
@@ -203,17 +190,13 @@ impl Encoder for Chunks {
             }
             Event::Finished(finished) => {
                 self.chunk(Delta::default(), Some(finish_reason(finished.reason)), out);
-                if self.include_usage {
-                    let usage = Some(Some(finished.usage.into()));
-                    sse::data(out, &Chunk { head: &self.head, choices: &[], usage });
-                }
-                out.extend_from_slice(sse::DONE);
+                self.writer.end(finished.usage, out);
             }
             Event::Started { .. } | Event::Failed(_) => {}
         }
     }
 
     fn error(&mut self, answer: &Answer, out: &mut Vec<u8>) {
-        sse::data(out, &error::body(answer));
+        ChunkWriter::error(answer, out);
     }
 }

@@ -2,9 +2,8 @@ use mlx_gate_core::{Event, Finished};
 use serde::Serialize;
 
 use crate::error::Answer;
-use crate::openai::error;
-use crate::openai::wire::{Head, WireUsage, finish_reason};
-use crate::sse::{self, Encoder};
+use crate::openai::wire::{ChunkWriter, Head, WireUsage, finish_reason};
+use crate::sse::Encoder;
 
 /// A `text_completion`; chunks of a stream have the same shape.
 #[derive(Serialize)]
@@ -23,15 +22,6 @@ struct Choice {
     finish_reason: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Chunk<'a> {
-    #[serde(flatten)]
-    head: &'a Head,
-    choices: &'a [Choice],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<WireUsage>>,
-}
-
 const OBJECT: &str = "text_completion";
 
 impl Completion {
@@ -46,20 +36,15 @@ impl Completion {
 }
 
 /// Writes the chunks of a completion that streams.
-pub(super) struct Chunks {
-    head: Head,
-    include_usage: bool,
-}
+pub(super) struct Chunks(ChunkWriter);
 
 impl Chunks {
     pub(super) fn new(model: String, include_usage: bool) -> Self {
-        Self { head: Head::new("cmpl", OBJECT, model), include_usage }
+        Self(ChunkWriter::new(Head::new("cmpl", OBJECT, model), include_usage))
     }
 
     fn chunk(&self, text: String, finish_reason: Option<&'static str>, out: &mut Vec<u8>) {
-        let choices = [Choice { index: 0, text, logprobs: None, finish_reason }];
-        let usage = self.include_usage.then_some(None);
-        sse::data(out, &Chunk { head: &self.head, choices: &choices, usage });
+        self.0.chunk(Choice { index: 0, text, logprobs: None, finish_reason }, out);
     }
 }
 
@@ -70,17 +55,13 @@ impl Encoder for Chunks {
             Event::Text(text) | Event::Reasoning(text) => self.chunk(text, None, out),
             Event::Finished(finished) => {
                 self.chunk(String::new(), Some(finish_reason(finished.reason)), out);
-                if self.include_usage {
-                    let usage = Some(Some(finished.usage.into()));
-                    sse::data(out, &Chunk { head: &self.head, choices: &[], usage });
-                }
-                out.extend_from_slice(sse::DONE);
+                self.0.end(finished.usage, out);
             }
             Event::Started { .. } | Event::ToolCall(_) | Event::Failed(_) => {}
         }
     }
 
     fn error(&mut self, answer: &Answer, out: &mut Vec<u8>) {
-        sse::data(out, &error::body(answer));
+        ChunkWriter::error(answer, out);
     }
 }

@@ -1,0 +1,316 @@
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
+use futures_util::Stream;
+use http_body_util::BodyExt;
+use mlx_gate_core::{
+    BoxFuture, Capabilities, Engine, EngineError, Event, EventStream, FinishReason, Finished, HeaderValue,
+    Lifecycle, ModelCard, OutputFormat, Passage, Prepared, Principal, Refusal, RequestHead, Sampling, Tags,
+    ToolCallDelta, Usage,
+};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+use crate::{App, Config};
+
+/// The credential that the fake gate knows, and that must never be seen anywhere.
+pub(super) const KEY: &str = "marker-credential-5c1e";
+
+/// What a fake engine's stream does next.
+pub(super) enum Say {
+    Event(Event),
+    Panic,
+}
+
+/// An engine that says what the test tells it to, one generation at a time.
+pub(super) struct FakeEngine {
+    models: Vec<ModelCard>,
+    says: Mutex<Option<mpsc::UnboundedReceiver<Say>>>,
+    pub(super) refuses_to_prepare: Mutex<Option<EngineError>>,
+    pub(super) refuses_to_start: Mutex<Option<EngineError>>,
+    pub(super) panics: Mutex<bool>,
+    pub(super) asked: Mutex<Vec<mlx_gate_core::Request>>,
+    pub(super) tags: Mutex<Vec<Tags>>,
+    /// Streams that exist.
+    pub(super) alive: watch::Sender<usize>,
+}
+
+impl FakeEngine {
+    /// An engine whose generations go on for as long as the test keeps the sender.
+    pub(super) fn held() -> (Arc<Self>, mpsc::UnboundedSender<Say>) {
+        let (sender, says) = mpsc::unbounded_channel();
+        let card = |id: &str, capable| ModelCard {
+            id: id.to_owned(),
+            created: 1_700_000_000,
+            architecture: "qwen3".to_owned(),
+            context_length: 4096,
+            capabilities: Capabilities { chat: true, tools: capable, reasoning: capable },
+        };
+        let engine = Self {
+            models: vec![card("demo", true), card("org/plain", false)],
+            says: Mutex::new(Some(says)),
+            refuses_to_prepare: Mutex::default(),
+            refuses_to_start: Mutex::default(),
+            panics: Mutex::default(),
+            asked: Mutex::default(),
+            tags: Mutex::default(),
+            alive: watch::Sender::new(0),
+        };
+        (Arc::new(engine), sender)
+    }
+
+    /// An engine whose one generation is these events.
+    pub(super) fn says(events: Vec<Event>) -> Arc<Self> {
+        let (engine, sender) = Self::held();
+        for event in events {
+            sender.send(Say::Event(event)).unwrap();
+        }
+        engine
+    }
+
+    pub(super) fn asked(&self) -> mlx_gate_core::Request {
+        self.asked.lock().unwrap().last().expect("the engine was asked").clone()
+    }
+
+    /// Waits until this many streams exist.
+    pub(super) async fn streams(&self, number: usize) {
+        self.alive.subscribe().wait_for(|alive| *alive == number).await.unwrap();
+    }
+}
+
+impl Engine for FakeEngine {
+    fn models(&self) -> &[ModelCard] {
+        &self.models
+    }
+
+    fn prepare(&self, request: mlx_gate_core::Request) -> BoxFuture<'_, Result<Prepared, EngineError>> {
+        assert!(!*self.panics.lock().unwrap(), "the test asked for a panic");
+        let prepared = Prepared {
+            id: request.id.clone(),
+            model: request.model.clone().unwrap_or_else(|| "demo".to_owned()),
+            prompt: vec![1, 2, 3],
+            max_output_tokens: request.max_output_tokens.unwrap_or(16),
+            sampling: Sampling::default(),
+            stop: request.stop.clone(),
+            format: OutputFormat::default(),
+            continues: false,
+        };
+        self.asked.lock().unwrap().push(request);
+        let refusal = self.refuses_to_prepare.lock().unwrap().clone();
+        Box::pin(async move { refusal.map_or(Ok(prepared), Err) })
+    }
+
+    fn start(&self, _prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError> {
+        if let Some(error) = self.refuses_to_start.lock().unwrap().clone() {
+            return Err(error);
+        }
+        self.tags.lock().unwrap().push(tags.clone());
+        let says = self.says.lock().unwrap().take().expect("one generation for each fake engine");
+        self.alive.send_modify(|alive| *alive += 1);
+        Ok(Box::pin(Saying { says, alive: self.alive.clone() }))
+    }
+}
+
+struct Saying {
+    says: mpsc::UnboundedReceiver<Say>,
+    alive: watch::Sender<usize>,
+}
+
+impl Stream for Saying {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.says.poll_recv(context).map(|say| match say? {
+            Say::Event(event) => Some(event),
+            Say::Panic => panic!("the test asked for a panic"),
+        })
+    }
+}
+
+impl Drop for Saying {
+    fn drop(&mut self) {
+        self.alive.send_modify(|alive| *alive -= 1);
+    }
+}
+
+/// A gate that knows one key, unless it is told to refuse everybody.
+#[derive(Default)]
+pub(super) struct FakeGate {
+    pub(super) refuses: Option<Refusal>,
+    /// No plugin authenticates.
+    pub(super) open: bool,
+    pub(super) heads: Arc<Mutex<Vec<RequestHead>>>,
+}
+
+struct FakePassage {
+    refuses: Option<Refusal>,
+    open: bool,
+    heads: Arc<Mutex<Vec<RequestHead>>>,
+}
+
+impl Lifecycle for FakeGate {
+    fn begin(&self) -> Box<dyn Passage> {
+        Box::new(FakePassage {
+            refuses: self.refuses.clone(),
+            open: self.open,
+            heads: Arc::clone(&self.heads),
+        })
+    }
+
+    fn credential_headers(&self) -> Vec<String> {
+        vec!["x-special-key".to_owned()]
+    }
+
+    fn authenticates(&self) -> bool {
+        !self.open
+    }
+}
+
+impl Passage for FakePassage {
+    fn authenticate<'a>(
+        &'a mut self,
+        head: &'a RequestHead,
+    ) -> BoxFuture<'a, Result<Option<Arc<Principal>>, Refusal>> {
+        self.heads.lock().unwrap().push(head.clone());
+        Box::pin(async move {
+            if let Some(refusal) = self.refuses.take() {
+                return Err(refusal);
+            }
+            if self.open {
+                return Ok(None);
+            }
+            let bearer = format!("Bearer {KEY}");
+            let known = head.headers.iter().any(|(name, value)| match value {
+                HeaderValue::Text(secret) => name == "authorization" && secret.expose() == bearer,
+                HeaderValue::NotUtf8 => false,
+            });
+            if !known {
+                return Err(Refusal::Unauthenticated {
+                    challenges: vec!["Bearer realm=\"test\"".to_owned()],
+                });
+            }
+            Ok(Some(Arc::new(Principal {
+                subject: "alice".to_owned(),
+                tenant: Some("acme".to_owned()),
+                authenticated_by: "fake".to_owned(),
+                ..Principal::default()
+            })))
+        })
+    }
+}
+
+pub(super) fn app(engine: &Arc<FakeEngine>) -> App {
+    app_with(engine, FakeGate::default(), Config::default())
+}
+
+pub(super) fn app_with(engine: &Arc<FakeEngine>, gate: FakeGate, config: Config) -> App {
+    App::new(engine.clone(), Arc::new(gate), config)
+}
+
+/// A request of the caller the fake gate knows.
+pub(super) fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {KEY}"))
+        .header("content-type", "application/json")
+        .body(body.into())
+        .unwrap()
+}
+
+pub(super) fn post(path: &str, body: &Value) -> Request<Body> {
+    request("POST", path, body.to_string())
+}
+
+pub(super) async fn send(app: &App, request: Request<Body>) -> Response {
+    app.router().oneshot(request).await.unwrap()
+}
+
+/// A response read to its end.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+impl Answered {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub(super) fn error(&self) -> Value {
+        self.json()["error"].clone()
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub(super) async fn answer(app: &App, request: Request<Body>) -> Answered {
+    read(send(app, request).await).await
+}
+
+pub(super) async fn read(response: Response) -> Answered {
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    Answered {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(bytes.to_vec()).unwrap(),
+    }
+}
+
+pub(super) fn text(text: &str) -> Event {
+    Event::Text(text.to_owned())
+}
+
+pub(super) fn reasoning(text: &str) -> Event {
+    Event::Reasoning(text.to_owned())
+}
+
+pub(super) const fn started() -> Event {
+    Event::Started { queued: Duration::from_millis(3) }
+}
+
+pub(super) fn call(index: u32, opening: Option<(&str, &str)>, arguments: &str) -> Event {
+    Event::ToolCall(ToolCallDelta {
+        index,
+        opening: opening.map(|(id, name)| (id.to_owned(), name.to_owned())),
+        arguments: arguments.to_owned(),
+    })
+}
+
+pub(super) const fn finished(reason: FinishReason) -> Event {
+    Event::Finished(Finished {
+        reason,
+        usage: Usage { input_tokens: 3, cached_tokens: 1, output_tokens: 5, reasoning_tokens: 2 },
+        prefill: Duration::from_millis(1),
+        decode: Duration::from_millis(2),
+    })
+}
+
+/// An answer with ids and times replaced, for comparison with a golden text.
+pub(super) fn stable(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("\"id\":\"").into_iter().chain(rest.find("\"created\":")).min() {
+        let value = rest[at..].find(':').unwrap() + at + 1;
+        let end = rest[value..].find([',', '}']).unwrap() + value;
+        out.push_str(&rest[..value]);
+        let id = rest[value..end].trim_matches('"');
+        match id.split_once('-') {
+            Some((prefix, random)) if random.len() == 32 => out.push_str(&format!("\"{prefix}-..\"")),
+            _ if id.bytes().all(|byte| byte.is_ascii_digit()) => out.push('0'),
+            _ => out.push_str(&rest[value..end]),
+        }
+        rest = &rest[end..];
+    }
+    out + rest
+}

@@ -1,0 +1,33 @@
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::fakes::{FakeEngine, answer, app, request};
+
+#[tokio::test]
+async fn models_are_listed_in_order() {
+    let app = app(&FakeEngine::says(Vec::new()));
+    let listed = answer(&app, request("GET", "/v1/models", "")).await.json();
+    assert_eq!(listed["object"], "list");
+    assert_eq!(
+        listed["data"][0],
+        json!({
+            "id": "demo", "object": "model", "created": 1_700_000_000, "owned_by": "mlx-gate",
+            "architecture": "qwen3", "context_length": 4096,
+            "capabilities": { "chat": true, "tools": true, "reasoning": true },
+        })
+    );
+    assert_eq!(listed["data"][1]["id"], "org/plain");
+}
+
+#[tokio::test]
+async fn a_model_is_found_by_an_id_with_slashes() {
+    let app = app(&FakeEngine::says(Vec::new()));
+    for path in ["/v1/models/org/plain", "/v1/models/org%2Fplain"] {
+        assert_eq!(answer(&app, request("GET", path, "")).await.json()["id"], "org/plain", "{path}");
+    }
+    for path in ["/v1/models/other", "/v1/models/org%2F", "/v1/models/%ff"] {
+        let answered = answer(&app, request("GET", path, "")).await;
+        assert_eq!(answered.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answered.error()["code"], "model_not_found", "{path}");
+    }
+}

@@ -1,0 +1,135 @@
+//! Real sockets: what only the accept loop can do wrong.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlx_gate_core::FinishReason;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::fakes::{FakeEngine, FakeGate, KEY, Say, app_with, finished, text};
+use crate::Config;
+
+struct Server {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+async fn server(engine: &Arc<FakeEngine>, config: Config) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = app_with(engine, FakeGate::default(), config);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let ended = tokio::spawn(crate::serve(listener, app, async {
+        let _ = stopped.await;
+    }));
+    Server { address, stop, ended }
+}
+
+async fn connect(address: SocketAddr, head_and_body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head_and_body.as_bytes()).await.unwrap();
+    stream
+}
+
+fn chat(stream: bool) -> String {
+    let body = json!({ "messages": [{ "role": "user", "content": "x" }], "stream": stream }).to_string();
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Reads until a text has come, or the end.
+async fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut seen = Vec::new();
+    loop {
+        let mut bytes = [0; 4096];
+        let read = stream.read(&mut bytes).await.unwrap_or(0);
+        seen.extend_from_slice(&bytes[..read]);
+        let so_far = String::from_utf8_lossy(&seen);
+        if read == 0 || so_far.contains(text) {
+            return so_far.into_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_cancels_its_generation() {
+    for stream in [true, false] {
+        let (engine, _says) = FakeEngine::held();
+        let server = server(&engine, Config::default()).await;
+        let connection = connect(server.address, &chat(stream)).await;
+        engine.streams(1).await;
+        drop(connection);
+        engine.streams(0).await;
+    }
+}
+
+#[tokio::test]
+async fn shutting_down_lets_a_stream_end_and_refuses_the_rest() {
+    let (engine, says) = FakeEngine::held();
+    let server = server(&engine, Config::default()).await;
+    let mut streaming = connect(server.address, &chat(true)).await;
+    engine.streams(1).await;
+    says.send(Say::Event(text("early"))).unwrap();
+    assert!(read_until(&mut streaming, "early").await.contains("200 OK"));
+
+    server.stop.send(()).unwrap();
+    let ready = "GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut answered = String::new();
+    while !answered.contains("503 Service Unavailable") {
+        answered = read_until(&mut connect(server.address, ready).await, "never").await;
+    }
+    let refused = read_until(&mut connect(server.address, &chat(false)).await, "server_shutting_down").await;
+    assert!(refused.contains("503 Service Unavailable") && refused.contains("retry-after"), "{refused}");
+
+    says.send(Say::Event(text("late"))).unwrap();
+    says.send(Say::Event(finished(FinishReason::Stop))).unwrap();
+    let rest = read_until(&mut streaming, "[DONE]").await;
+    assert!(rest.contains("late"), "{rest}");
+    server.ended.await.unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn heads_are_bounded_in_time_count_and_size() {
+    let engine = FakeEngine::says(Vec::new());
+    let config = Config { head_timeout: Duration::from_millis(20), ..Config::default() };
+    let server = server(&engine, config).await;
+    for beginning in ["", "GET /health HTTP/1.1\r\nhost: x\r\nx-slow:"] {
+        let mut slow = connect(server.address, beginning).await;
+        read_until(&mut slow, "never").await;
+    }
+    let many = "x-h: 1\r\n".repeat(200);
+    let large = format!("x-h: {}\r\n", "a".repeat(100_000));
+    for headers in [many, large] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("GET /health HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        // The server may answer and close before everything is written.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let answered = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(answered.starts_with("HTTP/1.1 431"), "{answered}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_20_mb_sees_the_413() {
+    let engine = FakeEngine::says(Vec::new());
+    let server = server(&engine, Config::default()).await;
+    let length = 20 * 1024 * 1024;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    let mut stream = connect(server.address, &head).await;
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let answered = read_until(&mut stream, "request_too_large").await;
+    assert!(answered.starts_with("HTTP/1.1 413"), "{answered}");
+}

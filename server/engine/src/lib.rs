@@ -1,1 +1,26 @@
-//! TODO
+//! The engine: what turns a request into tokens for the device, and tokens from the device into events.
+//!
+//! [`LocalEngine`] is the way in. A request is *prepared* beside the device (`prepare`, [`text`]), waits in the
+//! `scheduler`'s queue, and becomes a row on the `device` thread. Each token it gets passes [`sampler`], [`text`] again,
+//! [`stop`] and [`output`].
+//!
+//! No MLX here: the device is whatever implements [`mlx_gate_core::Decoder`], so all of this is tested without one, with
+//! the decoder in [`fake`].
+
+mod answer;
+mod device;
+mod engine;
+mod error;
+mod events;
+pub mod fake;
+pub mod output;
+mod prepare;
+pub mod sampler;
+mod scheduler;
+mod served;
+pub mod stop;
+pub mod text;
+
+pub use device::Load;
+pub use engine::{Config, LocalEngine, ModelSpec};
+pub use error::Error;

@@ -1,0 +1,200 @@
+//! [`LocalEngine`]: the scheduler on its thread, and the door to it.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use mlx_gate_core::{BoxFuture, Engine, EngineError, EventStream, ModelCard, Prepared, Request, Tags};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::answer::Answer;
+use crate::device::{self, Command, Load};
+use crate::error::Error;
+use crate::events::Events;
+use crate::prepare;
+use crate::sampler::RowSampler;
+use crate::scheduler::{Job, Limits, Waiting};
+use crate::served::Served;
+use crate::text::ModelText;
+
+/// What the engine may use, and what a request may ask for.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Rows that run at a time, for each model.
+    pub max_rows: NonZeroUsize,
+    /// Requests that may wait for a row. The next one is refused.
+    pub max_waiting: NonZeroUsize,
+    /// The most tokens one answer may have, and what a request gets that names no number.
+    pub max_output_tokens: u32,
+    /// Prompt tokens in one step; a model may want fewer. Larger chunks read prompts faster, smaller ones delay the
+    /// answers of others less.
+    pub prefill_chunk: u32,
+    /// Bytes of keys and values of all rows of all models together. A row is admitted when all it may ever need fits, so
+    /// memory never runs out half-way.
+    pub kv_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_rows: const { NonZeroUsize::new(8).unwrap() },
+            max_waiting: const { NonZeroUsize::new(256).unwrap() },
+            max_output_tokens: 4096,
+            prefill_chunk: 512,
+            kv_bytes: 4 << 30,
+        }
+    }
+}
+
+/// A model to serve.
+pub struct ModelSpec {
+    /// The name it is served under.
+    pub id: String,
+    /// `model_type` of its configuration.
+    pub architecture: String,
+    /// Its text side.
+    pub text: ModelText,
+    /// Makes its decoder.
+    pub load: Load,
+}
+
+/// The engine of this process: one thread owns the device and all models on it.
+pub struct LocalEngine {
+    cards: Vec<ModelCard>,
+    models: Vec<Arc<Served>>,
+    max_output_tokens: u32,
+    waiting: Arc<Waiting>,
+    commands: Sender<Command>,
+    /// Nothing new is taken: the engine is draining, or the device thread is gone.
+    closed: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl LocalEngine {
+    /// Starts the device thread, loads the models on it one after another, and returns when all are there.
+    pub fn spawn(config: Config, models: Vec<ModelSpec>) -> Result<Self, Error> {
+        let mut names = HashSet::new();
+        if let Some(twice) = models.iter().find(|model| !names.insert(&model.id)) {
+            return Err(Error::DuplicateModel(twice.id.clone()));
+        }
+        if models.is_empty() {
+            return Err(Error::NoModel);
+        }
+        let limits = Limits {
+            rows: config.max_rows.get(),
+            kv_bytes: config.kv_bytes,
+            prefill_chunk: config.prefill_chunk,
+        };
+        let closed = Arc::new(AtomicBool::new(false));
+        let (loads, texts): (Vec<_>, Vec<_>) = models
+            .into_iter()
+            .map(|model| ((model.id.clone(), model.load), (model.id, model.architecture, model.text)))
+            .unzip();
+        let device = device::start(limits, loads, Arc::clone(&closed))?;
+        let models = texts
+            .into_iter()
+            .zip(device.facts)
+            .map(|((id, architecture, text), facts)| {
+                Served::new(id, architecture, text, facts, config.kv_bytes)
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        Ok(Self {
+            cards: models.iter().map(|model| model.card.clone()).collect(),
+            models: models.into_iter().map(Arc::new).collect(),
+            max_output_tokens: config.max_output_tokens.max(1),
+            waiting: Waiting::new(config.max_waiting.get()),
+            commands: device.commands,
+            closed,
+            thread: Mutex::new(Some(device.thread)),
+        })
+    }
+
+    /// Takes nothing new, lets everything that was accepted finish, and stops the device thread. Dropping the future
+    /// does not undo it.
+    pub async fn drain(&self) {
+        self.closed.store(true, Ordering::Release);
+        let (done, drained) = oneshot::channel();
+        // Where the thread is gone already, the command is dropped and the wait over at once.
+        let _ = self.commands.send(Command::Drain(done));
+        let _ = drained.await;
+    }
+
+    /// Ends every generation with [`EngineError::ShuttingDown`] and stops the device thread after the step it is in.
+    pub fn shutdown(&self) {
+        self.closed.store(true, Ordering::Release);
+        let _ = self.commands.send(Command::Shutdown);
+    }
+
+    fn find(&self, name: Option<&str>) -> Result<(usize, &Arc<Served>), EngineError> {
+        let index = match name {
+            None => Some(0),
+            Some(name) => self.cards.iter().position(|card| card.id == name),
+        };
+        index
+            .and_then(|index| Some((index, self.models.get(index)?)))
+            .ok_or_else(|| EngineError::UnknownModel(name.unwrap_or_default().to_owned()))
+    }
+}
+
+impl Engine for LocalEngine {
+    fn models(&self) -> &[ModelCard] {
+        &self.cards
+    }
+
+    fn prepare(&self, request: Request) -> BoxFuture<'_, Result<Prepared, EngineError>> {
+        Box::pin(async move {
+            let (_, served) = self.find(request.model.as_deref())?;
+            let most = self.max_output_tokens;
+            if prepare::is_quick(&request.prompt) {
+                return prepare::prepare(served, most, request);
+            }
+            let served = Arc::clone(served);
+            tokio::task::spawn_blocking(move || prepare::prepare(&served, most, request))
+                .await
+                .map_err(|error| EngineError::Internal(format!("preparing a request failed: {error}")))?
+        })
+    }
+
+    /// Requests run in the order they come; tags do not change it yet.
+    fn start(&self, prepared: Prepared, _tags: &Tags) -> Result<EventStream, EngineError> {
+        let (model, served) = self.find(Some(&prepared.model))?;
+        served.check(&prepared)?;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(EngineError::ShuttingDown);
+        }
+        let place = self.waiting.enter().map_err(|waiting| EngineError::Overloaded { waiting })?;
+        let (sender, events) = mpsc::unbounded_channel();
+        let greedy = prepared.sampling.is_plain_greedy();
+        let job = Job {
+            model,
+            max_output_tokens: prepared.max_output_tokens,
+            answer: Answer::new(&served.text, Arc::clone(&served.stop_tokens), &prepared),
+            sampler: (!greedy).then(|| RowSampler::new(prepared.sampling, &prepared.prompt)),
+            kv_bytes: served.kv_bytes(prepared.prompt.len(), prepared.max_output_tokens),
+            prompt: prepared.prompt,
+            events: sender,
+            queued: Instant::now(),
+            place,
+        };
+        self.commands.send(Command::Start(Box::new(job))).map_err(|_| EngineError::ShuttingDown)?;
+        Ok(Box::pin(Events::new(events)))
+    }
+}
+
+impl Drop for LocalEngine {
+    fn drop(&mut self) {
+        self.shutdown();
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // It catches panics itself, so there is nothing to learn from the result.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! A model without weights, for tests and benchmarks: its tokens are bytes, and a script decides what it says.
+//!
+//! ```
+//! use mlx_gate_engine::{Config, LocalEngine, fake};
+//!
+//! let engine = LocalEngine::spawn(Config::default(), vec![fake::model("fake", fake::says("Hello."))])?;
+//! # Ok::<(), mlx_gate_engine::Error>(())
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mlx_gate_core::decoder::{Decoder, Error, Facts, Pick, RowError, RowId, RowStep};
+use serde_json::{Map, Value, json};
+
+use crate::ModelSpec;
+use crate::text::{self, Assets, ModelText};
+
+/// The token that ends an answer. Lower ones are bytes.
+pub const END: u32 = 256;
+
+const VOCABULARY: u32 = 257;
+
+const TEMPLATE: &str = "\
+{%- for tool in tools or [] %}tool: {{ tool | tojson }}\n{% endfor %}\
+{%- for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}\
+assistant: {% if enable_thinking %}<think>{% endif %}\
+{#- It reads <tool_call> and <think> in answers. #}";
+
+/// Decides what the row it is shown does in a step.
+pub type Script = Box<dyn FnMut(&FakeRow<'_>) -> Reply + Send>;
+
+/// A row in a step, as a script sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct FakeRow<'a> {
+    /// The row.
+    pub id: RowId,
+    /// Which step of the decoder this is, from 0.
+    pub step: u64,
+    /// The prompt, as far as it is read.
+    pub prompt: &'a [u32],
+    /// What the row has said so far.
+    pub answer: &'a [u32],
+    /// Tokens the row gets in this step.
+    pub given: usize,
+}
+
+/// What a row, or the whole decoder, does.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Says this next; where a prompt is still being read, nothing.
+    Token(u32),
+    /// Fails, and it alone.
+    Fails(RowError),
+    /// The device is lost.
+    Loses(String),
+    /// The decoder panics.
+    Panics(String),
+}
+
+/// A decoder that follows a script.
+pub struct FakeDecoder {
+    facts: Facts,
+    script: Script,
+    rows: HashMap<RowId, Tokens>,
+    /// Open rows, for tests that look from another thread.
+    open: Arc<AtomicUsize>,
+    next_row: u64,
+    step: u64,
+    logits: Vec<f32>,
+}
+
+#[derive(Default)]
+struct Tokens {
+    all: Vec<u32>,
+    /// Length of the prompt, once it is read.
+    prompt: Option<usize>,
+}
+
+impl FakeDecoder {
+    /// A decoder with a context of 4096 tokens, 1 byte of keys and values for each, and prefill chunks of 512.
+    pub fn new(script: impl FnMut(&FakeRow<'_>) -> Reply + Send + 'static) -> Self {
+        let facts =
+            Facts { vocab_size: VOCABULARY, context_length: 4096, kv_bytes_per_token: 1, prefill_chunk: 512 };
+        Self {
+            facts,
+            script: Box::new(script),
+            rows: HashMap::new(),
+            open: Arc::default(),
+            next_row: 0,
+            step: 0,
+            logits: Vec::new(),
+        }
+    }
+
+    /// With other facts. The vocabulary stays.
+    #[must_use]
+    pub fn with_facts(mut self, facts: Facts) -> Self {
+        self.facts = Facts { vocab_size: VOCABULARY, ..facts };
+        self
+    }
+
+    /// The number of open rows, kept up to date.
+    pub fn open_rows(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.open)
+    }
+
+    fn step_row(&mut self, part: &mut RowStep<'_>) -> Result<Result<Option<u32>, RowError>, Error> {
+        let Some(tokens) = self.rows.get_mut(&part.row) else { return Ok(Err(RowError::Unknown(part.row))) };
+        if part.tokens.is_empty() || part.tokens.iter().any(|&token| token >= VOCABULARY) {
+            return Ok(Err(RowError::BadTokens(format!("no tokens of this vocabulary: {:?}", part.tokens))));
+        }
+        tokens.all.extend_from_slice(part.tokens);
+        if tokens.all.len() > self.facts.context_length as usize {
+            return Ok(Err(RowError::ContextFull(self.facts.context_length)));
+        }
+        if !matches!(part.pick, Pick::Nothing) {
+            tokens.prompt.get_or_insert(tokens.all.len());
+        }
+        let (prompt, answer) = tokens.all.split_at(tokens.prompt.unwrap_or(tokens.all.len()));
+        let row = FakeRow { id: part.row, step: self.step, prompt, answer, given: part.tokens.len() };
+        let token = match (self.script)(&row) {
+            Reply::Token(token) => token,
+            Reply::Fails(error) => return Ok(Err(error)),
+            Reply::Loses(cause) => return Err(Error(cause)),
+            Reply::Panics(message) => std::panic::panic_any(message),
+        };
+        Ok(match &mut part.pick {
+            Pick::Nothing => Ok(None),
+            Pick::Greedy => Ok(Some(token)),
+            Pick::Sample(sampler) => {
+                // So much likelier than the others that only a bias can change it.
+                self.logits.clear();
+                self.logits.resize(VOCABULARY as usize, 0.0);
+                self.logits[token as usize] = 150.0;
+                sampler.sample(&mut self.logits).map(Some).ok_or(RowError::BadLogits)
+            }
+        })
+    }
+}
+
+impl Decoder for FakeDecoder {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn open(&mut self) -> Result<RowId, Error> {
+        let id = RowId(self.next_row);
+        self.next_row += 1;
+        self.rows.insert(id, Tokens::default());
+        self.open.fetch_add(1, Ordering::SeqCst);
+        Ok(id)
+    }
+
+    fn step(&mut self, rows: &mut [RowStep<'_>]) -> Result<Vec<Result<Option<u32>, RowError>>, Error> {
+        let results = rows.iter_mut().map(|row| self.step_row(row)).collect();
+        self.step += 1;
+        results
+    }
+
+    fn trim(&mut self, row: RowId, length: u32) -> Result<(), Error> {
+        if let Some(tokens) = self.rows.get_mut(&row) {
+            tokens.all.truncate(length as usize);
+            tokens.prompt = tokens.prompt.filter(|&prompt| prompt <= tokens.all.len());
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, row: RowId) {
+        if self.rows.remove(&row).is_some() {
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// A decoder that answers everything with `text`.
+pub fn says(text: &str) -> FakeDecoder {
+    let answer = tokens(text);
+    FakeDecoder::new(move |row| Reply::Token(answer.get(row.answer.len()).copied().unwrap_or(END)))
+}
+
+/// A decoder that never stops; what it says depends on every token of the row, and on nothing else.
+pub fn babbles() -> FakeDecoder {
+    FakeDecoder::new(|row| {
+        // FNV-1a over the tokens, then a letter.
+        let mix = |hash: u64, token: &u32| (hash ^ u64::from(*token)).wrapping_mul(0x0100_0000_01b3);
+        let hash = row.prompt.iter().chain(row.answer).fold(0xcbf2_9ce4_8422_2325, mix);
+        Reply::Token(u32::from(b'a') + ((hash >> 32) % 26) as u32)
+    })
+}
+
+/// The tokens of a text.
+pub fn tokens(text: &str) -> Vec<u32> {
+    text.bytes().map(u32::from).collect()
+}
+
+/// A model that runs on a fake decoder.
+pub fn model(id: &str, decoder: FakeDecoder) -> ModelSpec {
+    ModelSpec {
+        id: id.to_owned(),
+        architecture: "fake".to_owned(),
+        text: text(id),
+        load: Box::new(move || Ok(Box::new(decoder))),
+    }
+}
+
+/// The text side of the fake model: tokens are bytes, and the template knows tools and reasoning.
+///
+/// # Panics
+///
+/// Where the files written here are not what [`ModelText::load`] wants, which is a mistake in this function.
+pub fn text(id: &str) -> ModelText {
+    build_text(id).expect("the fake model's files are valid")
+}
+
+fn build_text(id: &str) -> Result<ModelText, text::Error> {
+    let vocabulary: Map<String, Value> =
+        (0..=255u8).map(|byte| (byte_letter(byte).to_string(), Value::from(byte))).collect();
+    let end = json!({
+        "id": END, "content": "<|end|>", "special": true,
+        "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+    });
+    let bytes = json!({
+        "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false,
+    });
+    let tokenizer = json!({
+        "version": "1.0", "added_tokens": [end], "pre_tokenizer": bytes, "decoder": bytes,
+        "model": { "type": "BPE", "vocab": vocabulary, "merges": [] },
+    });
+    let assets = Assets {
+        config: Some(json!({ "eos_token_id": END }).to_string().into_bytes()),
+        tokenizer: tokenizer.to_string().into_bytes(),
+        chat_template: Some(TEMPLATE.into()),
+        ..Assets::default()
+    };
+    ModelText::load(id, &assets)
+}
+
+/// The letter that byte-level tokenizers write for a byte: itself where it is visible, else one from U+0100 on.
+fn byte_letter(byte: u8) -> char {
+    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    if visible(byte) {
+        return char::from(byte);
+    }
+    let hidden_below = (0..byte).filter(|&lower| !visible(lower)).count() as u32;
+    char::from_u32(0x100 + hidden_below).unwrap_or(char::REPLACEMENT_CHARACTER)
+}

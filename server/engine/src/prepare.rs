@@ -1,0 +1,161 @@
+//! From a request to tokens and numbers the scheduler can rely on. Runs beside the device.
+
+use mlx_gate_core::{
+    Conversation, EngineError, OutputFormat, Prepared, Prompt, Request, Sampling, SamplingOverrides,
+};
+
+use crate::served::Served;
+use crate::text::ChatPrompt;
+
+/// Texts up to this many bytes are tokenized in about a millisecond, so a thread of their own is not worth it.
+const QUICK_BYTES: usize = 4096;
+
+/// Whether preparing takes so little time that an async thread may do it.
+pub(crate) fn is_quick(prompt: &Prompt) -> bool {
+    let bytes = match prompt {
+        Prompt::Tokens(_) => 0,
+        Prompt::Text(text) => text.len(),
+        // Tools are JSON of unknown size, so they count as large.
+        Prompt::Chat(conversation) if !conversation.tools.is_empty() => usize::MAX,
+        Prompt::Chat(conversation) => conversation
+            .messages
+            .iter()
+            .map(|message| {
+                let reasoning = message.reasoning.as_ref().map_or(0, String::len);
+                let calls = if message.tool_calls.is_empty() { 0 } else { QUICK_BYTES };
+                message.content.as_ref().map_or(0, String::len) + reasoning + calls
+            })
+            .fold(0, usize::saturating_add),
+    };
+    bytes <= QUICK_BYTES
+}
+
+/// Renders, tokenizes and checks a request. `most` is the server's limit on output tokens.
+pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Prepared, EngineError> {
+    let vocabulary = served.facts.vocab_size;
+    let sampling = resolve_sampling(served.text.defaults(), request.sampling, vocabulary)?;
+    if request.stop.iter().any(String::is_empty) {
+        return Err(invalid("stop", "a stop string is empty; leave it out".to_owned()));
+    }
+    let continues = !matches!(request.prompt, Prompt::Chat(_));
+    let (field, ChatPrompt { tokens, format }) = tokenize(served, request.prompt)?;
+    if tokens.is_empty() {
+        return Err(invalid(
+            field,
+            "the prompt is empty; at least one token is needed to continue".to_owned(),
+        ));
+    }
+    if let Some(token) = tokens.iter().find(|&&token| token >= vocabulary) {
+        return Err(invalid(field, format!("token {token} is outside of the vocabulary of {vocabulary}")));
+    }
+    let max_output_tokens = output_tokens(served, most, tokens.len(), request.max_output_tokens)?;
+    Ok(Prepared {
+        id: request.id,
+        model: served.card.id.clone(),
+        prompt: tokens,
+        max_output_tokens,
+        sampling,
+        stop: request.stop,
+        format,
+        continues,
+    })
+}
+
+fn invalid(field: &'static str, message: String) -> EngineError {
+    EngineError::InvalidRequest { field, message }
+}
+
+/// The prompt's tokens, and the field that a complaint about them would name.
+fn tokenize(served: &Served, prompt: Prompt) -> Result<(&'static str, ChatPrompt), EngineError> {
+    match prompt {
+        Prompt::Chat(conversation) => {
+            check_conversation(served, &conversation)?;
+            Ok(("messages", served.text.encode_chat(&conversation)?))
+        }
+        Prompt::Text(text) => {
+            let tokens = served.text.encode(&text, true)?;
+            Ok(("prompt", ChatPrompt { tokens, format: OutputFormat::default() }))
+        }
+        Prompt::Tokens(tokens) => Ok(("prompt", ChatPrompt { tokens, format: OutputFormat::default() })),
+    }
+}
+
+fn check_conversation(served: &Served, conversation: &Conversation) -> Result<(), EngineError> {
+    if conversation.messages.is_empty() {
+        return Err(invalid("messages", "there is no message; send at least one".to_owned()));
+    }
+    if !conversation.tools.is_empty() && !served.card.capabilities.tools {
+        let model = &served.card.id;
+        return Err(invalid(
+            "tools",
+            format!("the model `{model}` cannot call tools; send the request without them"),
+        ));
+    }
+    Ok(())
+}
+
+/// The most tokens to generate: what is asked for, at most the server's limit and what the context leaves.
+fn output_tokens(served: &Served, most: u32, prompt: usize, asked: Option<u32>) -> Result<u32, EngineError> {
+    if asked == Some(0) {
+        return Err(invalid("max_output_tokens", "0 tokens are asked for; ask for at least 1".to_owned()));
+    }
+    let context_length = served.card.context_length;
+    let prompt_tokens = u32::try_from(prompt).unwrap_or(u32::MAX);
+    let left = context_length.saturating_sub(prompt_tokens);
+    if left == 0 {
+        return Err(EngineError::PromptTooLong { prompt_tokens, context_length });
+    }
+    Ok(asked.unwrap_or(most).min(most).min(left))
+}
+
+/// What the client said over what the model's makers recommend.
+fn resolve_sampling(
+    defaults: &Sampling,
+    asked: SamplingOverrides,
+    vocabulary: u32,
+) -> Result<Sampling, EngineError> {
+    check_ranges(&asked)?;
+    if let Some((token, _)) = asked.logit_bias.iter().find(|(token, _)| *token >= vocabulary) {
+        return Err(invalid(
+            "logit_bias",
+            format!("token {token} is outside of the vocabulary of {vocabulary}"),
+        ));
+    }
+    Ok(Sampling {
+        temperature: asked.temperature.unwrap_or(defaults.temperature),
+        top_p: asked.top_p.unwrap_or(defaults.top_p),
+        top_k: asked.top_k.unwrap_or(defaults.top_k),
+        min_p: asked.min_p.unwrap_or(defaults.min_p),
+        seed: asked.seed.or(defaults.seed),
+        repetition_penalty: asked.repetition_penalty.unwrap_or(defaults.repetition_penalty),
+        presence_penalty: asked.presence_penalty.unwrap_or(defaults.presence_penalty),
+        frequency_penalty: asked.frequency_penalty.unwrap_or(defaults.frequency_penalty),
+        logit_bias: if asked.logit_bias.is_empty() { defaults.logit_bias.clone() } else { asked.logit_bias },
+    })
+}
+
+/// APIs check what clients send; this is for callers that are no API, and against NaN.
+fn check_ranges(asked: &SamplingOverrides) -> Result<(), EngineError> {
+    let positive = f32::MIN_POSITIVE;
+    let ranges = [
+        ("temperature", asked.temperature, 0.0..=2.0, "from 0 to 2"),
+        ("top_p", asked.top_p, positive..=1.0, "above 0, and 1 at the most"),
+        ("min_p", asked.min_p, 0.0..=1.0, "from 0 to 1"),
+        ("repetition_penalty", asked.repetition_penalty, positive..=f32::MAX, "above 0"),
+        ("presence_penalty", asked.presence_penalty, -2.0..=2.0, "from -2 to 2"),
+        ("frequency_penalty", asked.frequency_penalty, -2.0..=2.0, "from -2 to 2"),
+    ];
+    for (field, value, range, allowed) in ranges {
+        if let Some(value) = value.filter(|value| !range.contains(value)) {
+            return Err(invalid(field, format!("`{field}` is {value}, but has to be {allowed}")));
+        }
+    }
+    let biases = -100.0..=100.0;
+    if let Some((token, bias)) = asked.logit_bias.iter().find(|(_, bias)| !biases.contains(bias)) {
+        return Err(invalid(
+            "logit_bias",
+            format!("the bias {bias} of token {token} is outside of -100 to 100"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::row::Job;
+
+/// Jobs that wait for a row, first come, first served.
+///
+/// The order is decided in [`take_next`](Self::take_next) alone, which is where classes and shares belong.
+#[derive(Default)]
+pub(super) struct Queue {
+    jobs: VecDeque<Job>,
+}
+
+/// Whether a job can have a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It can.
+    Now,
+    /// Its model has no row free. Jobs of other models may overtake it.
+    NoRow,
+    /// Its keys and values do not fit. Nobody may overtake it, or a stream of small jobs would keep it out for ever.
+    NoMemory,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, job: Job) {
+        self.jobs.push_back(job);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Takes out the job whose turn it is.
+    pub(super) fn take_next(&mut self, fit: impl Fn(&Job) -> Fit) -> Option<Job> {
+        let mut turn = None;
+        for (index, job) in self.jobs.iter().enumerate() {
+            match fit(job) {
+                Fit::Now => {
+                    turn = Some(index);
+                    break;
+                }
+                Fit::NoRow => {}
+                Fit::NoMemory => break,
+            }
+        }
+        self.jobs.remove(turn?)
+    }
+
+    pub(super) fn forget_cancelled(&mut self) {
+        self.jobs.retain(|job| !job.is_cancelled());
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Job> {
+        self.jobs.drain(..)
+    }
+}
+
+/// Counts waiting jobs, on both sides of the channel to the device thread, so that a full queue is known at once.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    count: AtomicUsize,
+    most: usize,
+}
+
+/// A job's place in the queue, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Waiting>);
+
+impl Waiting {
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { count: AtomicUsize::new(0), most })
+    }
+
+    /// Takes a place, or says how many wait where there is none.
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<Place, usize> {
+        // The counter guards no other memory, so its order against other accesses does not matter.
+        self.count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < self.most).then_some(count + 1)
+            })
+            .map(|_| Place(Arc::clone(self)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,69 @@
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mlx_gate_core::decoder::Facts;
+use mlx_gate_core::{EngineError, ModelCard, Prepared};
+
+use crate::error::Error;
+use crate::text::ModelText;
+
+/// What requests need to know of a model that is being served.
+pub(crate) struct Served {
+    pub(crate) card: ModelCard,
+    pub(crate) text: ModelText,
+    pub(crate) facts: Facts,
+    pub(crate) stop_tokens: Arc<[u32]>,
+}
+
+impl Served {
+    pub(crate) fn new(
+        id: String,
+        architecture: String,
+        text: ModelText,
+        facts: Facts,
+        kv_bytes: u64,
+    ) -> Result<Self, Error> {
+        // A request has to fit alone, or it would wait for ever.
+        let affordable = kv_bytes / facts.kv_bytes_per_token.max(1);
+        let context_length = facts.context_length.min(u32::try_from(affordable).unwrap_or(u32::MAX));
+        if context_length < 2 {
+            return Err(Error::NoMemory { model: id, bytes_per_token: facts.kv_bytes_per_token, kv_bytes });
+        }
+        if context_length < facts.context_length {
+            tracing::warn!(
+                model = id,
+                context_length,
+                full = facts.context_length,
+                "the context is shortened to what the memory for keys and values allows"
+            );
+        }
+        let card = ModelCard {
+            id,
+            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            architecture,
+            context_length,
+            capabilities: text.capabilities(),
+        };
+        let stop_tokens = text.stop_tokens().into();
+        Ok(Self { card, text, facts, stop_tokens })
+    }
+
+    pub(crate) fn kv_bytes(&self, prompt: usize, max_output_tokens: u32) -> u64 {
+        (prompt as u64 + u64::from(max_output_tokens)).saturating_mul(self.facts.kv_bytes_per_token)
+    }
+
+    /// Catches what [`prepare`](crate::prepare) would not have let through, because the scheduler relies on it.
+    pub(crate) fn check(&self, prepared: &Prepared) -> Result<(), EngineError> {
+        let total = prepared.prompt.len() as u64 + u64::from(prepared.max_output_tokens);
+        let fits = total <= u64::from(self.card.context_length);
+        if prepared.prompt.is_empty() || prepared.max_output_tokens == 0 || !fits {
+            return Err(EngineError::Internal(format!(
+                "{} prompt tokens and {} more were prepared for a context of {}",
+                prepared.prompt.len(),
+                prepared.max_output_tokens,
+                self.card.context_length
+            )));
+        }
+        Ok(())
+    }
+}

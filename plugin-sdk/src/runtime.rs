@@ -22,9 +22,10 @@ pub fn describe<P: Plugin>() -> Info {
 pub fn configure<P: Plugin>(state: &OnceLock<P>, config: String) -> Result<(), String> {
     #[cfg(target_arch = "wasm32")]
     report_panics();
-    let plugin = parse::<P::Config>(&config).and_then(P::configure).map_err(|error| error.to_string())?;
-    // Freed while the heap still overwrites what is freed.
+    let parsed = parse::<P::Config>(&config);
+    // Freed before the plugin's own work needs memory, and while the heap still overwrites what is freed.
     drop(config);
+    let plugin = parsed.and_then(P::configure).map_err(|error| error.to_string())?;
     state.set(plugin).map_err(|_| "this instance has been configured before".to_owned())?;
     crate::alloc::settle();
     Ok(())

@@ -89,20 +89,34 @@ impl Entry {
     }
 }
 
+/// Reads a key file one `[[key]]` table after another: parsed as a whole, ten thousand keys take more memory than a plugin
+/// has.
 fn read(text: &str) -> Result<Vec<Entry>, Rejected> {
-    toml::from_str::<KeyFile>(text).map(|file| file.key).map_err(|error| explain(text, &error))
+    let mut entries = Vec::new();
+    let (mut start, mut first_line) = (0, 1);
+    while start < text.len() {
+        let rest = &text[start..];
+        let lines =
+            rest.split_inclusive('\n').skip(1).take_while(|line| !line.trim_start().starts_with("[["));
+        let end = rest.find('\n').map_or(rest.len(), |end| end + 1) + lines.map(str::len).sum::<usize>();
+        let table = &rest[..end];
+        match toml::from_str::<KeyFile>(table) {
+            Ok(file) => entries.extend(file.key),
+            Err(error) => return Err(explain(table, first_line, &error)),
+        }
+        first_line += table.matches('\n').count();
+        start += end;
+    }
+    Ok(entries)
 }
 
 /// Says which key and line are wrong. The parser's own text would quote the line, and with it whatever stands there.
-fn explain(text: &str, error: &toml::de::Error) -> Rejected {
-    let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+fn explain(table: &str, first_line: usize, error: &toml::de::Error) -> Rejected {
+    let line = first_line + error.span().map_or(0, |span| table[..span.start].matches('\n').count());
     let message = error.message();
-    let name = toml::from_str::<toml::Table>(text).ok().and_then(|table| {
-        let entries = table.get("key")?.as_array()?.clone();
-        let wrong = entries.into_iter().find(|entry| Entry::deserialize(entry.clone()).is_err())?;
-        Some(wrong.get("name")?.as_str()?.to_owned())
-    });
-    match name {
+    let read = toml::from_str::<toml::Table>(table).ok();
+    let key = read.as_ref().and_then(|table| table.get("key")?.as_array()?.first()?.get("name")?.as_str());
+    match key {
         Some(name) => Rejected::new(format_args!("key `{name}`, line {line}: {message}")),
         None => Rejected::new(format_args!("line {line}: {message}")),
     }

@@ -150,6 +150,10 @@ fn mistakes_name_key_and_field_but_not_the_value() {
             &format!("{good}[[key]]\nname = \"bob\"\nhash = \"{ALPHA}\"\n"),
             "key `bob`: `hash` is that of key `alice` too",
         ),
+        (
+            &format!("# keys\n\n{good}\n[[key]]\nname = \"bob\"\nhash = 5\n"),
+            "key `bob`, line 9: invalid type: integer `5`, expected a string",
+        ),
         ("[[keys]]\nname = \"alice\"", "line 1: unknown field `keys`, expected `key`"),
         ("[[key]]\nname = my-secret", "line 2: string values must be quoted, expected literal string"),
     ] {

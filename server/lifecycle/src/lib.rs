@@ -1,1 +1,24 @@
-//! TODO
+//! The gate: WebAssembly plugins that decide about every request.
+//!
+//! [`Gate::load`] takes the plugins of a configuration through load, inspection, configuration and self-test, and any
+//! mistake stops it with an [`Error`] that names the plugin. What comes out implements [`mlx_gate_core::Lifecycle`].
+//!
+//! Reading order: [`gate`] asks plugins in order, [`plugin`] is one loaded plugin, `call` runs one exported function in a
+//! fresh instance within its [`Limits`], `host` is what a plugin may call, `runtime` sets up wasmtime.
+
+mod answer;
+mod bindings;
+mod call;
+mod config;
+mod crypto;
+mod error;
+mod gate;
+mod host;
+mod options;
+mod plugin;
+mod runtime;
+pub mod static_keys;
+
+pub use config::{Bundled, Config, Limits, MalformedSpec, OptionValue, PluginSpec, Source};
+pub use error::{Error, Failure, Problem};
+pub use gate::Gate;

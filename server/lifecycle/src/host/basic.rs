@@ -1,0 +1,99 @@
+//! `host`: log, clock, randomness.
+
+use std::borrow::Cow;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::State;
+use crate::bindings::v0_1::mlx_gate::plugin::host::{Host, Level};
+
+/// The most bytes of one message.
+const LONGEST_MESSAGE: usize = 2048;
+
+/// The most bytes one call of `random` gives.
+const MOST_RANDOM_BYTES: u32 = 4096;
+
+/// Shorter pieces of a credential header are not blotted out: they are words such as `Basic`, and blotting them out would
+/// maim messages without protecting anything.
+const SHORTEST_SECRET: usize = 7;
+
+impl Host for State {
+    fn log(&mut self, level: Level, message: String) {
+        let Some(left) = self.messages_left.checked_sub(1) else { return };
+        self.messages_left = left;
+        let message = self.presentable(&message);
+        let plugin = &*self.plugin;
+        match level {
+            Level::Trace => tracing::trace!(target: "mlx_gate::plugin", plugin, "{message}"),
+            Level::Debug => tracing::debug!(target: "mlx_gate::plugin", plugin, "{message}"),
+            Level::Info => tracing::info!(target: "mlx_gate::plugin", plugin, "{message}"),
+            Level::Warn => tracing::warn!(target: "mlx_gate::plugin", plugin, "{message}"),
+            Level::Error => tracing::error!(target: "mlx_gate::plugin", plugin, "{message}"),
+        }
+        if left == 0 {
+            tracing::warn!(target: "mlx_gate::plugin", plugin, "further messages of this call are dropped");
+        }
+    }
+
+    fn now_ms(&mut self) -> u64 {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn random(&mut self, len: u32) -> wasmtime::Result<Vec<u8>> {
+        if self.configuring {
+            wasmtime::bail!("`random` during `configure`: every request would start with the same bytes");
+        }
+        if len > MOST_RANDOM_BYTES {
+            wasmtime::bail!("`random` for {len} bytes; at most {MOST_RANDOM_BYTES} are given at once");
+        }
+        let mut bytes = vec![0; len as usize];
+        aws_lc_rs::rand::fill(&mut bytes)
+            .map_err(|_| wasmtime::format_err!("the system's random generator failed"))?;
+        Ok(bytes)
+    }
+}
+
+impl State {
+    /// The message without credentials and line breaks, cut to a bearable length.
+    fn presentable<'m>(&self, message: &'m str) -> Cow<'m, str> {
+        let mut shown = Cow::Borrowed(message);
+        for credential in &self.credentials {
+            let whole = credential.expose();
+            for secret in std::iter::once(whole).chain(whole.split_ascii_whitespace()) {
+                if secret.len() >= SHORTEST_SECRET && shown.contains(secret) {
+                    shown = Cow::Owned(shown.replace(secret, "[redacted]"));
+                }
+            }
+        }
+        if shown.contains(char::is_control) {
+            shown = Cow::Owned(shown.replace(char::is_control, " "));
+        }
+        if shown.len() > LONGEST_MESSAGE {
+            let end = shown.floor_char_boundary(LONGEST_MESSAGE);
+            shown = Cow::Owned(format!("{}... ({} bytes)", &shown[..end], message.len()));
+        }
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mlx_gate_core::Secret;
+
+    use super::State;
+    use crate::host::Bounds;
+
+    #[test]
+    fn messages_are_made_presentable() {
+        let state = State::new("p".into(), Bounds { time: Duration::ZERO, memory: 0, transfer: 0 })
+            .with_credentials(vec![Secret::new("Bearer sk-secret-1"), Secret::new("short")]);
+        assert_eq!(state.presentable("who sent sk-secret-1?"), "who sent [redacted]?");
+        assert_eq!(state.presentable("got `Bearer sk-secret-1`"), "got `[redacted]`");
+        assert_eq!(state.presentable("a short Bearer"), "a short Bearer");
+        assert_eq!(state.presentable("one\nfake line\u{1b}[31m"), "one fake line [31m");
+        let long = state.presentable(&"ä".repeat(2000)).into_owned();
+        assert!(long.ends_with("ä... (4000 bytes)") && long.len() < 2100, "{}", long.len());
+    }
+}

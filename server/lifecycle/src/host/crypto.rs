@@ -1,0 +1,91 @@
+//! `crypto`: the expensive or delicate primitives, native.
+
+use std::num::NonZero;
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use super::State;
+use crate::bindings::v0_1::mlx_gate::plugin::crypto::{DigestAlgorithm, Error, Host, SignatureAlgorithm};
+use crate::crypto::signature::Algorithm;
+use crate::crypto::{self, password, signature};
+
+/// Password hashes that run at a time, in the whole process: one per core. More would only take turns, and a flood of
+/// guesses must not take every thread the server has.
+static PASSWORD_SLOTS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
+
+impl Host for State {
+    fn digest(&mut self, algorithm: DigestAlgorithm, data: Vec<u8>) -> Vec<u8> {
+        let algorithm = match algorithm {
+            DigestAlgorithm::Sha256 => crypto::DigestAlgorithm::Sha256,
+            DigestAlgorithm::Sha384 => crypto::DigestAlgorithm::Sha384,
+            DigestAlgorithm::Sha512 => crypto::DigestAlgorithm::Sha512,
+        };
+        crypto::digest(algorithm, &data)
+    }
+
+    fn equal(&mut self, a: Vec<u8>, b: Vec<u8>) -> bool {
+        crypto::equal(&a, &b)
+    }
+
+    fn verify(
+        &mut self,
+        algorithm: SignatureAlgorithm,
+        key: String,
+        message: Vec<u8>,
+        signature: Vec<u8>,
+    ) -> Result<bool, Error> {
+        // It may be a symmetric one.
+        let key = Zeroizing::new(key);
+        signature::verify(algorithm.into(), &key, &message, &signature).map_err(Error::from)
+    }
+
+    async fn verify_password(&mut self, hash: String, password: String) -> Result<bool, Error> {
+        let began = Instant::now();
+        let password = Zeroizing::new(password);
+        let outcome = match PASSWORD_SLOTS.acquire().await {
+            Ok(_slot) => tokio::task::spawn_blocking(move || password::verify(&hash, &password)).await,
+            Err(_) => return Err(Error::Unsupported),
+        };
+        // The hash's time is not the plugin's.
+        self.deadline += began.elapsed();
+        match outcome {
+            Ok(verdict) => verdict.map_err(Error::from),
+            // The runtime is going down, or the hash's code panicked. Neither is a password that fits.
+            Err(_) => Err(Error::BadKey("the hash could not be computed".to_owned())),
+        }
+    }
+}
+
+impl From<crypto::Error> for Error {
+    fn from(error: crypto::Error) -> Self {
+        match error {
+            crypto::Error::Unsupported => Self::Unsupported,
+            crypto::Error::BadKey(message) => Self::BadKey(message),
+        }
+    }
+}
+
+impl From<SignatureAlgorithm> for Algorithm {
+    fn from(algorithm: SignatureAlgorithm) -> Self {
+        match algorithm {
+            SignatureAlgorithm::Hs256 => Self::Hs256,
+            SignatureAlgorithm::Hs384 => Self::Hs384,
+            SignatureAlgorithm::Hs512 => Self::Hs512,
+            SignatureAlgorithm::Rs256 => Self::Rs256,
+            SignatureAlgorithm::Rs384 => Self::Rs384,
+            SignatureAlgorithm::Rs512 => Self::Rs512,
+            SignatureAlgorithm::Ps256 => Self::Ps256,
+            SignatureAlgorithm::Ps384 => Self::Ps384,
+            SignatureAlgorithm::Ps512 => Self::Ps512,
+            SignatureAlgorithm::Es256 => Self::Es256,
+            SignatureAlgorithm::Es384 => Self::Es384,
+            SignatureAlgorithm::Es512 => Self::Es512,
+            SignatureAlgorithm::Eddsa => Self::EdDsa,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+use serde_json::{Value, json};
+
+use super::resolve;
+use crate::OptionValue;
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["url"],
+        "properties": {
+            "url": { "type": "string" },
+            "leeway": { "type": "integer", "minimum": 0, "maximum": 60 },
+            "strict": { "type": "boolean" },
+            "mode": { "enum": ["fast", "slow"] },
+            "origin": { "type": "array", "items": { "type": "string" } },
+            "file": { "type": "string", "format": "host-file" },
+            "keys": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": { "name": { "type": "string" }, "roles": { "type": "array" } },
+                },
+            },
+        },
+    })
+}
+
+fn flags(options: &[(&str, &str)]) -> Result<String, String> {
+    let options: Vec<_> = options
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), OptionValue::Text((*text).to_owned())))
+        .collect();
+    resolve(&options, &schema()).map(|resolved| resolved.json).map_err(|problem| problem.to_string())
+}
+
+fn config(options: Value) -> Result<String, String> {
+    let Value::Object(options) = options else { panic!("options are an object") };
+    let options: Vec<_> = options.into_iter().map(|(name, value)| (name, OptionValue::Json(value))).collect();
+    resolve(&options, &schema()).map(|resolved| resolved.json).map_err(|problem| problem.to_string())
+}
+
+#[test]
+fn flags_take_the_type_the_schema_asks_for() {
+    let given = [
+        ("url", "5"),
+        ("leeway", "5"),
+        ("strict", "true"),
+        ("mode", "fast"),
+        ("origin", "https://a"),
+        ("origin", "https://b"),
+    ];
+    let expected = r#"{"url":"5","leeway":5,"strict":true,"mode":"fast","origin":["https://a","https://b"]}"#;
+    assert_eq!(flags(&given).as_deref(), Ok(expected));
+}
+
+#[test]
+fn mistakes_name_the_option_and_not_the_value() {
+    let known = "there are: url, leeway, strict, mode, origin, file, keys";
+    for (given, expected) in [
+        (&[("url", "x"), ("uri", "secret")][..], format!("there is no option `uri`; {known}")),
+        (&[], "the option `url` is missing".to_owned()),
+        (&[("url", "x"), ("url", "y")], "the option `url` is given twice".to_owned()),
+        (
+            &[("url", "x"), ("leeway", "secret")],
+            "the option `leeway` has to be a whole number, at least 0, at most 60".to_owned(),
+        ),
+        (
+            &[("url", "x"), ("leeway", "61")],
+            "the option `leeway` has to be a whole number, at least 0, at most 60".to_owned(),
+        ),
+        (&[("url", "x"), ("strict", "yes")], "the option `strict` has to be true or false".to_owned()),
+        (
+            &[("url", "x"), ("mode", "secret")],
+            r#"the option `mode` has to be one of "fast", "slow""#.to_owned(),
+        ),
+    ] {
+        assert_eq!(flags(given), Err(expected));
+    }
+    for (given, expected) in [
+        (json!({ "url": 5 }), "the option `url` has to be a string"),
+        (json!({ "url": "x", "keys": [{ "name": 5 }] }), "the option `keys[0].name` has to be a string"),
+        (json!({ "url": "x", "keys": [{}] }), "the option `keys[0].name` is missing"),
+        (
+            json!({ "url": "x", "keys": [{ "name": "a", "rolls": [] }] }),
+            "there is no option `keys[0].rolls`; there are: name, roles",
+        ),
+    ] {
+        assert_eq!(config(given), Err(expected.to_owned()));
+    }
+}
+
+#[test]
+fn a_file_is_handed_over_as_its_content() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("keys.toml");
+    std::fs::write(&path, "[[key]]\n").expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let json = flags(&[("url", "x"), ("file", path)]).expect("resolved");
+    assert_eq!(json, r#"{"url":"x","file":"[[key]]\n"}"#);
+
+    let missing = format!("{path}.missing");
+    let error = flags(&[("url", "x"), ("file", &missing)]).expect_err("there is no such file");
+    assert_eq!(
+        error,
+        format!("the option `file`: {missing} cannot be read: No such file or directory (os error 2)")
+    );
+    std::fs::write(path, [0xff, 0xfe]).expect("written");
+    let error = flags(&[("url", "x"), ("file", path)]).expect_err("not text");
+    assert_eq!(error, format!("the option `file`: {path} cannot be read: it is not UTF-8 text"));
+}

@@ -42,14 +42,20 @@ impl Error {
         move |source| Self::File { doing, path, source }
     }
 
-    /// Something to install by hand, with the reason why that was not done here.
-    pub(crate) fn missing(what: &str, install: &str, reason: impl ToString) -> Self {
-        Self::Missing { what: what.into(), install: install.into(), reason: reason.to_string() }
+    /// Something to install by hand.
+    pub(crate) fn missing(what: &str, install: &str) -> Self {
+        Self::Missing { what: what.into(), install: install.into(), reason: String::new() }
+    }
+
+    /// Something to install by hand, because getting it here failed.
+    pub(crate) fn unavailable(what: &str, install: &str, error: &Self) -> Self {
+        Self::Missing { what: what.into(), install: install.into(), reason: error.to_string() }
     }
 }
 
 fn indented(output: &str) -> String {
-    output.trim_end().lines().map(|line| format!("\n    {line}")).collect()
+    let output = output.trim_end();
+    if output.is_empty() { String::new() } else { format!("\n{output}").replace('\n', "\n    ") }
 }
 
 fn why(reason: &str) -> String {

@@ -76,7 +76,9 @@ fn beside(path: &Path) -> PathBuf {
 fn remove(path: &Path) -> Result<(), Error> {
     let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match result {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("removing", path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file("removing", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -175,7 +177,9 @@ mod tests {
     fn a_key_tells_names_and_boundaries_apart() {
         let key = |parts: &[&str]| {
             let mut key = Key::new();
-            parts.iter().for_each(|part| key.add(part.as_bytes()));
+            for part in parts {
+                key.add(part.as_bytes());
+            }
             key.hex()
         };
         assert_eq!(key(&["ab", "c"]), key(&["ab", "c"]));

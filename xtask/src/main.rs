@@ -1,22 +1,44 @@
 //! Developer commands: `cargo xtask <command>`.
 //!
-//! Each command is a module of its own name; what several of them need stands in `install`, `shell` and `native`.
+//! Each command is a module of its own name; what several of them need stands in `install`, `shell`, `native` and
+//! `python`.
 
+mod bench;
+mod ci;
 mod error;
 mod install;
 mod native;
+mod parity;
 mod plugins;
+mod python;
+mod serve;
+mod setup;
 mod shell;
+mod test;
+mod tidy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use error::Error;
+use native::mlx::Backend;
 
 const HELP: &str = "\
 Usage: cargo xtask <command>
 
-  native [--backend cpu|cuda]   get and build the native parts of MLX
+  serve [--backend cpu|cuda] [ARGS...]   get and build what is missing, then serve; ARGS go to `mlx-gate serve`
+  test [ARGS...]                         set up the same way and run every test; ARGS go to `cargo test`
+  parity                                 compare models with mlx-lm and chat templates with transformers
+  bench decode|gate [--json]             measure
+  ci                                     what CI runs: fmt, tidy, tests, clippy
+  tidy                                   rules about the sources: crates, names, lengths, unsafe code
+
+  setup [--backend cpu|cuda] [--tests]   only get and build what is missing; --tests: also what tests compare with
+  native [--backend cpu|cuda]            the native parts of MLX
+  plugins [--toolchain debian]           the bundled plugins
+
+Everything that is downloaded or built lies in `.native` (or MLX_GATE_NATIVE) and `target`. On Linux, --backend chooses
+the MLX library: `cpu` (the first time) or `cuda`; the choice is kept.
 ";
 
 fn main() -> ExitCode {
@@ -30,12 +52,34 @@ fn main() -> ExitCode {
 }
 
 fn dispatch() -> Result<(), Error> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let (command, args) = args.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let command = if args.is_empty() { "help".into() } else { args.remove(0) };
     let root = root()?;
-    match command {
-        "plugins" => plugins::build(&root, toolchain(args)?),
-        "native" => native::setup(&root, backend(args)?),
+    match command.as_str() {
+        "serve" => {
+            let backend = take_backend(&mut args)?;
+            serve::run(&root, &setup::Options { backend, tests: false }, &args)
+        }
+        "test" => test::run(&root, &args),
+        "parity" => no_more(&args).and_then(|()| parity::run(&root)),
+        "bench" => bench::run(&root, &args),
+        "ci" => no_more(&args).and_then(|()| ci::run(&root)),
+        "tidy" => no_more(&args).and_then(|()| tidy::run(&root)),
+        "setup" => {
+            let options = setup::Options {
+                backend: take_backend(&mut args)?,
+                tests: take_switch(&mut args, "--tests"),
+            };
+            no_more(&args).and_then(|()| setup::run(&root, &options))
+        }
+        "native" => {
+            let backend = take_backend(&mut args)?;
+            no_more(&args).and_then(|()| native::setup(&root, backend))
+        }
+        "plugins" => {
+            let choice = plugins::Choice::parse(take_value(&mut args, "--toolchain")?.as_deref())?;
+            no_more(&args).and_then(|()| plugins::build(&root, choice))
+        }
         "help" | "--help" | "-h" => {
             eprint!("{HELP}");
             Ok(())
@@ -44,20 +88,28 @@ fn dispatch() -> Result<(), Error> {
     }
 }
 
-fn toolchain(args: &[String]) -> Result<plugins::Choice, Error> {
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok(plugins::Choice::Any),
-        ["--toolchain", "debian"] => Ok(plugins::Choice::Debian),
-        _ => Err(Error::Usage(format!("unexpected arguments: {}", args.join(" ")))),
-    }
+fn take_backend(args: &mut Vec<String>) -> Result<Option<Backend>, Error> {
+    take_value(args, "--backend")?.as_deref().map(Backend::parse).transpose()
 }
 
-fn backend(args: &[String]) -> Result<Option<native::mlx::Backend>, Error> {
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok(None),
-        ["--backend", name] => native::mlx::Backend::parse(name).map(Some),
-        _ => Err(Error::Usage(format!("unexpected arguments: {}", args.join(" ")))),
+/// Removes `--flag value` and gives the value.
+fn take_value(args: &mut Vec<String>, flag: &str) -> Result<Option<String>, Error> {
+    let Some(place) = args.iter().position(|arg| arg == flag) else { return Ok(None) };
+    if place + 1 == args.len() {
+        return Err(Error::Usage(format!("{flag} wants a value")));
     }
+    args.remove(place);
+    Ok(Some(args.remove(place)))
+}
+
+fn take_switch(args: &mut Vec<String>, flag: &str) -> bool {
+    let before = args.len();
+    args.retain(|arg| arg != flag);
+    args.len() < before
+}
+
+fn no_more(args: &[String]) -> Result<(), Error> {
+    if args.is_empty() { Ok(()) } else { Err(Error::Usage(format!("unexpected: {}", args.join(" ")))) }
 }
 
 /// The root of the checkout that cargo runs us from, which is not always the one we were compiled in.
@@ -66,4 +118,29 @@ fn root() -> Result<PathBuf, Error> {
         .ok_or_else(|| Error::Usage("run me through cargo: `cargo xtask <command>`".into()))?;
     let xtask = PathBuf::from(manifest);
     Ok(xtask.parent().unwrap_or(&xtask).to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn options_are_taken_out_of_the_arguments() {
+        let mut given = args("--port 1 --backend cuda --tests");
+        assert_eq!(take_backend(&mut given).ok(), Some(Some(Backend::Cuda)));
+        assert!(take_switch(&mut given, "--tests"));
+        assert_eq!(given, args("--port 1"));
+        assert!(!take_switch(&mut given, "--tests"));
+    }
+
+    #[test]
+    fn a_wrong_or_missing_value_is_an_error() {
+        assert!(take_backend(&mut args("--backend tpu")).is_err());
+        assert!(take_backend(&mut args("--backend")).is_err());
+        assert!(no_more(&args("more")).is_err());
+    }
 }

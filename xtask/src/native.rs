@@ -66,3 +66,12 @@ fn link_on_linux(root: &Path, folder: &Path, backend: Option<Backend>) -> Result
     }
     Ok(Linked { mlx_c, mlx: package.join("mlx/lib"), blas: blas.ok() })
 }
+
+/// The fast BLAS that our binaries are linked with, for peers that should have it too.
+pub(crate) fn blas_library(root: &Path) -> Option<PathBuf> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let folders = blas::find(&folder(root)).ok()?;
+    folders.into_iter().map(|folder| folder.join(blas::LIBRARY)).find(|path| path.is_file())
+}

@@ -76,14 +76,13 @@ fn encode(module: &Path, component: &Path) -> Result<(), Error> {
     if component.is_file() && fs::read_to_string(&stamp).is_ok_and(|found| found == key.hex()) {
         return Ok(());
     }
-    let encoded = ComponentEncoder::default()
-        .validate(true)
-        .module(&core)
-        .and_then(|encoder| encoder.encode())
-        .map_err(|error| Error::Unexpected {
-            from: format!("encoding {} as a component", module.display()),
-            detail: format!("{error:#}"),
-        })?;
+    let encoded =
+        ComponentEncoder::default().validate(true).module(&core).and_then(ComponentEncoder::encode).map_err(
+            |error| Error::Unexpected {
+                from: format!("encoding {} as a component", module.display()),
+                detail: format!("{error:#}"),
+            },
+        )?;
     install::file(component, &encoded)?;
     install::file(&stamp, key.hex().as_bytes())?;
     let name = component.file_stem().unwrap_or_default().display();

@@ -101,6 +101,12 @@ pub(crate) fn cargo(root: &Path) -> Program {
     crate::native::CONFIGURED_ENV.iter().fold(program, |program, name| program.env_remove(name))
 }
 
+/// Where cargo puts a program, or `examples/NAME`, of the one profile.
+pub(crate) fn built(root: &Path, name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    target.join("release").join(name)
+}
+
 /// The first of these programs that stands in `PATH`.
 pub(crate) fn find_program(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

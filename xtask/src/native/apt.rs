@@ -30,7 +30,8 @@ pub(crate) fn unpack_with_dependencies(packages: &[&str], target: &Path) -> Resu
     let installed = Program::new("dpkg-query")
         .args(["--show", "--showformat", "${db:Status-Status} ${Package}\n"])
         .read()?;
-    let installed: HashSet<&str> = installed.lines().filter_map(|line| line.strip_prefix("installed ")).collect();
+    let installed: HashSet<&str> =
+        installed.lines().filter_map(|line| line.strip_prefix("installed ")).collect();
     // Indented lines are edges, names in angle brackets are provided by other packages.
     let nodes = graph.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
     let wanted: Vec<&str> = nodes.filter(|name| !installed.contains(name)).collect();
@@ -54,14 +55,10 @@ fn download(packages: &[&str], folder: &Path) -> Result<(), Error> {
 pub(crate) fn require(what: &str, packages: &[&str]) -> Result<(), Error> {
     let list = packages.join(" ");
     if find_program(&["apt-get"]).is_none() {
-        return Err(Error::missing(
-            what,
-            &format!("<this system's package manager> install {list}"),
-            "this is not Debian or Ubuntu, where setup knows the package names",
-        ));
+        return Err(Error::missing(what, &format!("<your package manager> install {list}")));
     }
     if !is_root() {
-        return Err(Error::missing(what, &format!("sudo apt-get install -y {list}"), ""));
+        return Err(Error::missing(what, &format!("sudo apt-get install -y {list}")));
     }
     eprintln!("setup: installing {list} with apt-get");
     let install = || {

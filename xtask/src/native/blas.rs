@@ -20,15 +20,17 @@ pub(super) fn find(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         return Ok(vec![system]);
     }
     if find_program(&["apt-get"]).is_none() {
-        return Err(Error::missing("OpenBLAS", "sudo dnf install -y openblas", "no libopenblas.so.0 on this system"));
+        return Err(Error::missing("OpenBLAS (libopenblas.so.0)", "sudo dnf install -y openblas"));
     }
     let place = install::component(&folder.join("openblas"), "1", "getting OpenBLAS", |target| {
         // libquadmath is a library of its own on x86-64 only.
         let fortran = ["libopenblas0-pthread", "libgfortran5"];
         let quad = ["libquadmath0"];
-        let packages = if cfg!(target_arch = "x86_64") { [&fortran[..], &quad].concat() } else { fortran.to_vec() };
-        apt::unpack(&packages, target)
-            .map_err(|error| Error::missing("OpenBLAS", "sudo apt-get install -y libopenblas0-pthread", error))
+        let packages =
+            if cfg!(target_arch = "x86_64") { [&fortran[..], &quad].concat() } else { fortran.to_vec() };
+        apt::unpack(&packages, target).map_err(|error| {
+            Error::unavailable("OpenBLAS", "sudo apt-get install -y libopenblas0-pthread", &error)
+        })
     })?;
     let libraries = place.join("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
     Ok(vec![libraries.join("openblas-pthread"), libraries])

@@ -16,16 +16,15 @@ pub(crate) const CONFIGURED_ENV: [&str; 2] = [LINK_ARGS, PLUGINS];
 
 /// Writes the file if it would change; what cargo has built stays good as long as the parts stay where they are.
 pub(super) fn write(root: &Path, linked: Option<&Linked>) -> Result<(), Error> {
-    let mut text = String::from("# Written by `cargo xtask native`: where this machine keeps the native parts.\n");
-    if let Some(linked) = linked {
-        text += &mlx_override(root, linked);
-    }
-    text += "\n[env]\n";
-    text += &format!("{PLUGINS} = {}\n", quoted(plugins_folder(root).display()));
-    if let Some(linked) = linked {
-        text += &format!("{LINK_ARGS} = {}\n", quoted(link_args(linked).join("|")));
-    }
-    install::file(&root.join(".cargo/native.toml"), &text)
+    let env = |name: &str, value: &str| format!("{name} = {}\n", quoted(value));
+    let text = [
+        "# Written by `cargo xtask native`: where this machine keeps the native parts.\n".to_owned(),
+        linked.map_or_else(String::new, |linked| mlx_override(root, linked)),
+        "\n[env]\n".to_owned(),
+        env(PLUGINS, &plugins_folder(root).display().to_string()),
+        linked.map_or_else(String::new, |linked| env(LINK_ARGS, &link_args(linked).join("|"))),
+    ];
+    install::file(&root.join(".cargo/native.toml"), text.concat())
 }
 
 /// Stands in for the build script of mlx-sys.

@@ -54,7 +54,7 @@ pub(super) fn install(folder: &Path, backend: Backend) -> Result<PathBuf, Error>
     let wanted = format!("{}=={VERSION}", backend.package());
     let place = folder.join(format!("{}-{VERSION}", backend.package()));
     install::component(&place, &wanted, &format!("getting MLX ({wanted})"), |target| {
-        let pip = pip::program(folder)?.args(["install", "--quiet", "--no-compile", "--disable-pip-version-check"]);
+        let pip = pip::install(folder)?.arg("--no-compile");
         // The CUDA library needs NVIDIA's own packages beside it; the CPU library carries what it needs.
         let pip = if backend == Backend::Cpu { pip.arg("--no-deps") } else { pip };
         pip.arg("--target").arg(target).arg(&wanted).run()

@@ -44,7 +44,7 @@ fn compiler() -> Result<PathBuf, Error> {
     if find_program(&names).is_none() {
         apt::require("a C++ compiler", &["g++"])?;
     }
-    find_program(&names).ok_or_else(|| Error::missing("a C++ compiler", "sudo apt-get install -y g++", ""))
+    find_program(&names).ok_or_else(|| Error::missing("a C++ compiler", "sudo apt-get install -y g++"))
 }
 
 /// Where cargo keeps the sources of mlx-sys, which it gets if need be.
@@ -123,7 +123,9 @@ fn compile_all(
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }
 

@@ -7,23 +7,27 @@ use crate::install;
 use crate::native::apt;
 use crate::shell::Program;
 
-/// `python3 -m pip`, ready for arguments.
-pub(super) fn program(folder: &Path) -> Result<Program, Error> {
-    if !python().arg("-c").arg("import sys; assert sys.version_info >= (3, 10)").succeeds() {
+/// `python3`, new enough for MLX's packages.
+pub(crate) fn interpreter() -> Result<Program, Error> {
+    let python = || Program::new("python3");
+    if !python().args(["-c", "import sys; assert sys.version_info >= (3, 10)"]).succeeds() {
         apt::require("Python 3.10 or later", &["python3"])?;
     }
-    let pip = python().args(["-m", "pip"]);
-    if Program::succeeds(python().args(["-m", "pip", "--version"])) {
-        return Ok(pip);
-    }
-    // Debian and Ubuntu ship Python without pip; its package works unpacked, without touching the system.
-    let unpacked = install::component(&folder.join("pip"), "1", "getting pip", |target| {
-        apt::unpack(&["python3-pip"], target)
-            .map_err(|error| Error::missing("Python's pip", "sudo apt-get install -y python3-pip", error))
-    })?;
-    Ok(pip.env("PYTHONPATH", unpacked.join("usr/lib/python3/dist-packages")))
+    Ok(python())
 }
 
-fn python() -> Program {
-    Program::new("python3")
+/// `pip install`, ready for a target and packages.
+pub(crate) fn install(folder: &Path) -> Result<Program, Error> {
+    let mut pip = interpreter()?.args(["-m", "pip"]);
+    if !interpreter()?.args(["-m", "pip", "--version"]).succeeds() {
+        // Debian and Ubuntu ship Python without pip; its package works unpacked, without touching the system.
+        let unpacked = install::component(&folder.join("pip"), "1", "getting pip", |target| {
+            apt::unpack(&["python3-pip"], target).map_err(|error| {
+                Error::unavailable("Python's pip", "sudo apt-get install -y python3-pip", &error)
+            })
+        })?;
+        pip = pip.env("PYTHONPATH", unpacked.join("usr/lib/python3/dist-packages"));
+    }
+    // Its warning about root is for installations into the system, which this is not.
+    Ok(pip.env("PIP_ROOT_USER_ACTION", "ignore").args(["install", "--quiet", "--disable-pip-version-check"]))
 }

@@ -18,6 +18,16 @@ pub(crate) enum Choice {
     Debian,
 }
 
+impl Choice {
+    pub(crate) fn parse(name: Option<&str>) -> Result<Self, Error> {
+        match name {
+            None => Ok(Self::Any),
+            Some("debian") => Ok(Self::Debian),
+            Some(other) => Err(Error::Usage(format!("--toolchain is `debian` or not given, not `{other}`"))),
+        }
+    }
+}
+
 /// A compiler that can build for wasm32.
 pub(super) enum Toolchain {
     /// The project's own, which has the target's standard library.
@@ -32,7 +42,11 @@ impl Toolchain {
             return Ok(Self::Own);
         }
         let unavailable = |error| {
-            Error::missing("a Rust compiler for WebAssembly", &format!("rustup target add {TARGET}"), error)
+            Error::unavailable(
+                "a Rust compiler for WebAssembly",
+                &format!("rustup target add {TARGET}"),
+                &error,
+            )
         };
         let linker = linker().map_err(unavailable)?;
         let debian = debian(folder).map_err(unavailable)?;
@@ -77,7 +91,7 @@ fn linker() -> Result<PathBuf, Error> {
     if bundled.is_file() {
         return Ok(bundled);
     }
-    let missing = || Error::missing("a linker for WebAssembly", "sudo apt-get install -y lld", "");
+    let missing = || Error::missing("a linker for WebAssembly", "sudo apt-get install -y lld");
     find_program(&["wasm-ld", "rust-lld"]).ok_or_else(missing)
 }
 

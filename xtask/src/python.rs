@@ -1,0 +1,45 @@
+//! The Python that tests and benchmarks compare with: mlx-lm on the same MLX, transformers, and real clients.
+//!
+//! Nothing that is served needs it. Where it cannot be had, the tests that want it are skipped and say so.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::install::{self, Key};
+use crate::native::{self, pip};
+use crate::shell::Program;
+
+/// The variable through which tests and benchmarks find it.
+pub(crate) const VARIABLE: &str = "MLX_GATE_PYTHON";
+
+/// The interpreter with the packages of `xtask/native/python-requirements.txt`, installed on the first call.
+pub(crate) fn install(root: &Path) -> Result<PathBuf, Error> {
+    let folder = native::folder(root);
+    let _lock = install::lock(&folder)?;
+    let requirements = root.join("xtask/native/python-requirements.txt");
+    let mut key = Key::new();
+    key.add_path(&requirements)?;
+    let what = "getting mlx-lm, transformers and openai for comparisons";
+    let place = install::component(&folder.join("python"), &key.hex(), what, |target| {
+        // Debian's Python makes environments without pip only, so packages are put into it from outside.
+        pip::interpreter()?.args(["-m", "venv", "--without-pip"]).arg(target).read()?;
+        let packages = Program::new(target.join("bin/python"))
+            .args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+            .read()?;
+        pip::install(&folder)?
+            .arg("--target")
+            .arg(packages.trim())
+            .arg("--requirement")
+            .arg(&requirements)
+            .run()
+    })?;
+    Ok(place.join("bin/python"))
+}
+
+/// The interpreter, or `None` with a line that says why; a person's own choice comes first.
+pub(crate) fn find(root: &Path) -> Option<PathBuf> {
+    if let Some(own) = std::env::var_os(VARIABLE) {
+        return Some(own.into());
+    }
+    install(root).inspect_err(|error| eprintln!("setup: no Python to compare with: {error}")).ok()
+}

@@ -70,7 +70,9 @@ pub enum Error {
     #[error("tokenizer.json describes no usable tokenizer: {0}")]
     Tokenizer(String),
     /// The tokenizer decodes in a way that cannot be streamed here.
-    #[error("tokenizer.json: `decoder` uses {found}; supported are ByteLevel, Metaspace, Replace, ByteFallback, Fuse and Strip")]
+    #[error(
+        "tokenizer.json: `decoder` uses {found}; supported are ByteLevel, Metaspace, Replace, ByteFallback, Fuse and Strip"
+    )]
     UnsupportedDecoder {
         /// What stands there.
         found: String,
@@ -95,11 +97,14 @@ impl ModelText {
 
     /// As [`load`](Self::load), with another clock for templates that print the date.
     pub fn load_with_clock(name: impl Into<String>, assets: &Assets, clock: Clock) -> Result<Self, Error> {
-        let tokenizer = Tokenizer::from_bytes(&assets.tokenizer).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        let tokenizer =
+            Tokenizer::from_bytes(&assets.tokenizer).map_err(|error| Error::Tokenizer(error.to_string()))?;
         let config = Document::parse("config.json", assets.config.as_deref())?;
         let tokenizer_config = Document::parse("tokenizer_config.json", assets.tokenizer_config.as_deref())?;
-        let generation_config = Document::parse("generation_config.json", assets.generation_config.as_deref())?;
-        let special_tokens_map = Document::parse("special_tokens_map.json", assets.special_tokens_map.as_deref())?;
+        let generation_config =
+            Document::parse("generation_config.json", assets.generation_config.as_deref())?;
+        let special_tokens_map =
+            Document::parse("special_tokens_map.json", assets.special_tokens_map.as_deref())?;
 
         let template = match assets::chat_templates(assets.chat_template.as_deref(), &tokenizer_config)? {
             Some(sources) => Some(ChatTemplate::compile(&sources, clock)?),
@@ -128,7 +133,10 @@ impl ModelText {
                 self.name
             ),
         })?;
-        template.render(&chat::variables(conversation, &self.special_tokens, template)?, !conversation.tools.is_empty())
+        template.render(
+            &chat::variables(conversation, &self.special_tokens, template)?,
+            !conversation.tools.is_empty(),
+        )
     }
 
     /// Renders and tokenizes a conversation. The template writes the special tokens itself, so none is added.
@@ -139,10 +147,9 @@ impl ModelText {
 
     /// Tokenizes text; `add_special` lets the tokenizer put its own special tokens around it (BOS, mostly).
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, EngineError> {
-        self.tokenizer
-            .encode_fast(text, add_special)
-            .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|error| EngineError::Internal(format!("the tokenizer of `{}` failed: {error}", self.name)))
+        self.tokenizer.encode_fast(text, add_special).map(|encoding| encoding.get_ids().to_vec()).map_err(
+            |error| EngineError::Internal(format!("the tokenizer of `{}` failed: {error}", self.name)),
+        )
     }
 
     /// How the answer to a conversation is taken apart; `rendered` is its prompt.

@@ -31,9 +31,8 @@ impl Document {
     pub(super) fn parse(file: &'static str, bytes: Option<&[u8]>) -> Result<Self, Error> {
         let keys = match bytes {
             None => Map::new(),
-            Some(bytes) => {
-                serde_json::from_slice(bytes).map_err(|error| Error::NotJson { file, cause: error.to_string() })?
-            }
+            Some(bytes) => serde_json::from_slice(bytes)
+                .map_err(|error| Error::NotJson { file, cause: error.to_string() })?,
         };
         Ok(Self { file, keys })
     }
@@ -57,7 +56,12 @@ impl Document {
             .transpose()
     }
 
-    fn number(&self, key: &str, expected: &'static str, fits: impl Fn(f64) -> bool) -> Result<Option<f32>, Error> {
+    fn number(
+        &self,
+        key: &str,
+        expected: &'static str,
+        fits: impl Fn(f64) -> bool,
+    ) -> Result<Option<f32>, Error> {
         self.get(key)
             .map(|value| {
                 let number = value.as_f64().filter(|number| fits(*number));
@@ -84,7 +88,8 @@ impl Document {
         self.get(key)
             .map(|value| {
                 let text = value.as_str().or_else(|| value.get("content").and_then(Value::as_str));
-                text.map(str::to_owned).ok_or_else(|| self.bad(key, value, "a token's text, or an object with `content`"))
+                text.map(str::to_owned)
+                    .ok_or_else(|| self.bad(key, value, "a token's text, or an object with `content`"))
             })
             .transpose()
     }
@@ -139,7 +144,8 @@ pub(super) fn chat_templates(
         return Ok(Some(TemplateSources { file, default: source.to_owned(), tool_use: None }));
     }
     let key = "chat_template";
-    let expected = "a template, or a list of templates with `name` and `template`, one of them named `default`";
+    let expected =
+        "a template, or a list of templates with `name` and `template`, one of them named `default`";
     let file = tokenizer_config.file;
     match tokenizer_config.get(key) {
         None => Ok(None),
@@ -149,7 +155,8 @@ pub(super) fn chat_templates(
         Some(value) => {
             let named = |name: &str| {
                 let templates = value.as_array()?;
-                let entry = templates.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some(name))?;
+                let entry =
+                    templates.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some(name))?;
                 entry.get("template")?.as_str().map(str::to_owned)
             };
             let default = named("default").ok_or_else(|| tokenizer_config.bad(key, value, expected))?;
@@ -179,7 +186,8 @@ pub(super) fn stop_tokens(
 pub(super) fn sampling_defaults(generation_config: &Document) -> Result<Sampling, Error> {
     let fraction = |number: f64| (0.0..=1.0).contains(&number);
     let mut sampling = Sampling::default();
-    let temperature = generation_config.number("temperature", "a number from 0 to 2", |t| (0.0..=2.0).contains(&t))?;
+    let temperature =
+        generation_config.number("temperature", "a number from 0 to 2", |t| (0.0..=2.0).contains(&t))?;
     sampling.temperature = temperature.unwrap_or(sampling.temperature);
     let top_p = generation_config.number("top_p", "a number above 0, up to 1", |p| p > 0.0 && fraction(p))?;
     sampling.top_p = top_p.unwrap_or(sampling.top_p);
@@ -189,7 +197,8 @@ pub(super) fn sampling_defaults(generation_config: &Document) -> Result<Sampling
     let whole = |k: f64| k.fract() == 0.0 && (-1.0..=f64::from(u32::MAX)).contains(&k);
     let top_k = generation_config.number("top_k", "a whole number, 0 or -1 for off", whole)?;
     sampling.top_k = top_k.map_or(sampling.top_k, |k| k.max(0.0) as u32);
-    let penalty = generation_config.number("repetition_penalty", "a number above 0", |r| r > 0.0 && r.is_finite())?;
+    let penalty =
+        generation_config.number("repetition_penalty", "a number above 0", |r| r > 0.0 && r.is_finite())?;
     sampling.repetition_penalty = penalty.unwrap_or(sampling.repetition_penalty);
     if generation_config.flag("do_sample")? == Some(false) {
         sampling.temperature = 0.0;

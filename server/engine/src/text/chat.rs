@@ -15,7 +15,8 @@ pub(super) fn variables(
     special_tokens: &SpecialTokens,
     template: &ChatTemplate,
 ) -> Result<Value, EngineError> {
-    let mut variables: Vec<(&str, Value)> = special_tokens.iter().map(|(name, token)| (name, token.into())).collect();
+    let mut variables: Vec<(&str, Value)> =
+        special_tokens.iter().map(|(name, token)| (name, token.into())).collect();
     // Switched off where nobody asks for it: a template's own default is usually on, which a client that does not know
     // about reasoning pays for in time and tokens.
     if template.mentions("enable_thinking") {
@@ -27,7 +28,9 @@ pub(super) fn variables(
         if RESERVED.contains(&name.as_str()) {
             return Err(EngineError::InvalidRequest {
                 field: "chat_template_kwargs",
-                message: format!("`{name}` cannot be set as a template variable; it is a field of the request"),
+                message: format!(
+                    "`{name}` cannot be set as a template variable; it is a field of the request"
+                ),
             });
         }
         variables.push((name, python::from_json(value)));

@@ -52,13 +52,12 @@ pub(super) fn system_clock() -> Clock {
 impl ChatTemplate {
     pub(super) fn compile(sources: &TemplateSources, clock: Clock) -> Result<Self, Error> {
         let mut environment = environment(clock);
-        let mut add = |name: &'static str, template: &str| {
-            environment.add_template_owned(name, source::adapt(template)).map_err(|error| Error::Template {
-                file: sources.file,
-                template: name,
-                cause: error.to_string(),
-            })
-        };
+        let mut add =
+            |name: &'static str, template: &str| {
+                environment.add_template_owned(name, source::adapt(template)).map_err(|error| {
+                    Error::Template { file: sources.file, template: name, cause: error.to_string() }
+                })
+            };
         add(DEFAULT, &sources.default)?;
         if let Some(tool_use) = &sources.tool_use {
             add(TOOL_USE, tool_use)?;
@@ -77,7 +76,9 @@ impl ChatTemplate {
         Capabilities {
             chat: true,
             tools: self.mentions("tools") && self.mentions("<tool_call>"),
-            reasoning: self.mentions("enable_thinking") || self.mentions("<think>") || self.mentions("</think>"),
+            reasoning: self.mentions("enable_thinking")
+                || self.mentions("<think>")
+                || self.mentions("</think>"),
         }
     }
 
@@ -93,8 +94,9 @@ impl ChatTemplate {
             template.render_captured_to(variables.clone(), &mut output).map(drop)
         }));
         match rendered {
-            Ok(Ok(())) => String::from_utf8(output.bytes)
-                .map_err(|_| EngineError::Internal("the chat template wrote something that is not UTF-8".to_owned())),
+            Ok(Ok(())) => String::from_utf8(output.bytes).map_err(|_| {
+                EngineError::Internal("the chat template wrote something that is not UTF-8".to_owned())
+            }),
             Ok(Err(error)) => Err(refusal(&error, output.exceeded)),
             Err(_) => Err(EngineError::Internal("the template engine panicked".to_owned())),
         }

@@ -57,8 +57,11 @@ impl Vocabulary {
         }));
 
         let size = tokens.iter().map(|(id, _)| *id as usize + 1).max().unwrap_or(0);
-        let mut vocabulary =
-            Self { bytes: Vec::new(), spans: vec![None; size], leading: spelling.leading.unwrap_or(Leading::Kept) };
+        let mut vocabulary = Self {
+            bytes: Vec::new(),
+            spans: vec![None; size],
+            leading: spelling.leading.unwrap_or(Leading::Kept),
+        };
         for (id, bytes) in tokens {
             let Some(bytes) = bytes else { continue };
             let start = vocabulary.bytes.len() as u32;
@@ -121,10 +124,13 @@ impl Spelling {
 
     fn bytes(&self, token: &str) -> Vec<u8> {
         if let Some(alphabet) = &self.byte_level {
-            let bytes: Option<Vec<u8>> = token.chars().map(|character| alphabet.get(&character).copied()).collect();
+            let bytes: Option<Vec<u8>> =
+                token.chars().map(|character| alphabet.get(&character).copied()).collect();
             return bytes.unwrap_or_else(|| token.as_bytes().to_vec());
         }
-        if self.byte_fallback && let Some(byte) = fallback_byte(token) {
+        if self.byte_fallback
+            && let Some(byte) = fallback_byte(token)
+        {
             return vec![byte];
         }
         let mut text = token.to_owned();

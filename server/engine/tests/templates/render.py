@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Renders the chat templates here with the real transformers, for `../templates.rs` to compare with.
+"""Renders the chat templates here with the real transformers, for `../text/templates.rs` to compare with.
 
     pip install transformers jinja2
     python render.py            # writes expected/

@@ -1,10 +1,13 @@
 //! Functions, filters and tests that transformers adds to Jinja2, and those of Jinja2 that minijinja lacks or defines in
 //! another way.
 
-use minijinja::value::{Kwargs, ValueKind};
+#![expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value only")]
+
+use minijinja::formatting::FormatStyle;
+use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::{Clock, json, python};
+use super::{Clock, json, methods, python};
 
 /// The message a template gave to `raise_exception`.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +25,10 @@ pub(super) fn install(environment: &mut Environment<'static>, clock: Clock) {
     environment.add_filter("default", default);
     environment.add_filter("d", default);
     environment.add_filter("replace", replace);
+    environment.add_filter("format", format);
     environment.add_filter("int", int);
     environment.add_filter("float", float);
+    environment.add_filter("indent", indent);
     environment.add_filter("length", length);
     environment.add_filter("count", length);
 
@@ -66,7 +71,12 @@ fn join(value: &Value, separator: Option<Value>, keywords: Kwargs) -> Result<Str
 }
 
 /// `default(default_value='', boolean=False)`; minijinja's own takes no keywords.
-fn default(value: &Value, default: Option<Value>, boolean: Option<bool>, keywords: Kwargs) -> Result<Value, Error> {
+fn default(
+    value: &Value,
+    default: Option<Value>,
+    boolean: Option<bool>,
+    keywords: Kwargs,
+) -> Result<Value, Error> {
     let default = default.or(keywords.get("default_value")?).unwrap_or_else(|| Value::from(""));
     let boolean = boolean.or(keywords.get("boolean")?).unwrap_or(false);
     keywords.assert_all_used()?;
@@ -74,9 +84,54 @@ fn default(value: &Value, default: Option<Value>, boolean: Option<bool>, keyword
 }
 
 /// `replace(old, new, count=None)`; minijinja's own has no count.
-fn replace(value: &Value, old: &str, new: &str, count: Option<usize>) -> Result<String, Error> {
+fn replace(
+    value: &Value,
+    old: &str,
+    new: &str,
+    count: Option<usize>,
+    keywords: Kwargs,
+) -> Result<String, Error> {
+    let count = count.or(keywords.get("count")?);
+    keywords.assert_all_used()?;
     let text = python::to_text(value)?;
     Ok(count.map_or_else(|| text.replace(old, new), |count| text.replacen(old, new, count)))
+}
+
+/// `indent(width=4, first=False, blank=False)`; minijinja's own drops a newline at the end.
+fn indent(
+    value: &Value,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    keywords: Kwargs,
+) -> Result<String, Error> {
+    let width = width.or(keywords.get("width")?).unwrap_or_else(|| Value::from(4));
+    let first = first.or(keywords.get("first")?).unwrap_or(false);
+    let blank = blank.or(keywords.get("blank")?).unwrap_or(false);
+    keywords.assert_all_used()?;
+    let indentation = json::indentation(&width)?;
+    let text = python::to_text(value)?;
+    // Jinja2 adds a newline before it splits, so that one at the end of the text is kept.
+    let lines = methods::lines(&text, false)
+        .into_iter()
+        .chain((text.is_empty() || text.ends_with(methods::is_line_end)).then_some(""));
+    let mut indented = String::with_capacity(text.len());
+    for (index, line) in lines.enumerate() {
+        if index > 0 {
+            indented.push('\n');
+        }
+        if if index == 0 { first } else { blank || !line.is_empty() } {
+            indented.push_str(&indentation);
+        }
+        indented.push_str(line);
+    }
+    Ok(indented)
+}
+
+/// `format(*args)`, with a bound on its widths.
+fn format(text: &str, arguments: Rest<Value>) -> Result<String, Error> {
+    methods::check_widths(text)?;
+    minijinja::formatting::format(FormatStyle::Printf, text, &arguments)
 }
 
 /// `int(default=0)`; minijinja's own fails where the text is no number.
@@ -84,7 +139,9 @@ fn int(value: &Value, default: Option<i64>) -> Value {
     let parsed = match value.as_str() {
         Some(text) => {
             let text = text.trim();
-            text.parse().ok().or_else(|| text.parse::<f64>().ok().filter(|float| float.is_finite()).map(|float| float as i64))
+            text.parse().ok().or_else(|| {
+                text.parse::<f64>().ok().filter(|float| float.is_finite()).map(|float| float as i64)
+            })
         }
         None if value.kind() == ValueKind::Bool => Some(i64::from(value.is_true())),
         None => value.as_i64().or_else(|| f64::try_from(value.clone()).ok().map(|float| float as i64)),

@@ -1,5 +1,7 @@
 //! The `tojson` filter: Python's `json.dumps` with the keywords that transformers passes on.
 
+use std::fmt::Write;
+
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
@@ -8,6 +10,7 @@ use super::python;
 /// Containers nested deeper than this are refused, as Python's own recursion limit does.
 const MAX_DEPTH: usize = 200;
 
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value only")]
 /// `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
 pub(super) fn tojson(value: &Value, positional: Rest<Value>, keywords: Kwargs) -> Result<String, Error> {
     let mut positional = positional.0.into_iter();
@@ -26,8 +29,15 @@ pub(super) fn tojson(value: &Value, positional: Rest<Value>, keywords: Kwargs) -
 
     let item = if indent.is_some() { "," } else { ", " };
     let (item_separator, key_separator) = separators.unwrap_or_else(|| (item.to_owned(), ": ".to_owned()));
-    let mut writer =
-        Writer { text: String::new(), ensure_ascii, indent, item_separator, key_separator, sort_keys, depth: 0 };
+    let mut writer = Writer {
+        text: String::new(),
+        ensure_ascii,
+        indent,
+        item_separator,
+        key_separator,
+        sort_keys,
+        depth: 0,
+    };
     writer.value(value)?;
     Ok(writer.text)
 }
@@ -39,16 +49,17 @@ pub(super) fn fromjson(text: &str) -> Result<Value, Error> {
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("fromjson: {error}")))
 }
 
-fn indentation(indent: &Value) -> Result<String, Error> {
+/// The white space that `indent` stands for, in the filters that take one.
+pub(super) fn indentation(indent: &Value) -> Result<String, Error> {
     if let Some(text) = indent.as_str() {
         return Ok(text.to_owned());
     }
-    let width = indent.as_i64().ok_or_else(|| invalid("tojson: indent is a number of spaces or a string"))?;
+    let width = indent.as_i64().ok_or_else(|| invalid("an indent is a number of spaces or a string"))?;
     usize::try_from(width.max(0))
         .ok()
         .filter(|width| *width <= 64)
         .map(|width| " ".repeat(width))
-        .ok_or_else(|| invalid("tojson: indent is more than 64 spaces"))
+        .ok_or_else(|| invalid("an indent of more than 64 spaces is refused"))
 }
 
 fn separators(pair: &Value) -> Result<(String, String), Error> {
@@ -95,7 +106,10 @@ impl Writer {
                 })?;
             }
             kind => {
-                return Err(Error::new(ErrorKind::BadSerialization, format!("tojson: {kind} cannot be written as JSON")));
+                return Err(Error::new(
+                    ErrorKind::BadSerialization,
+                    format!("tojson: {kind} cannot be written as JSON"),
+                ));
             }
         }
         Ok(())
@@ -150,7 +164,10 @@ impl Writer {
                 self.text.push('"');
             }
             kind => {
-                return Err(Error::new(ErrorKind::BadSerialization, format!("tojson: {kind} cannot be a key")));
+                return Err(Error::new(
+                    ErrorKind::BadSerialization,
+                    format!("tojson: {kind} cannot be a key"),
+                ));
             }
         }
         Ok(())
@@ -177,7 +194,8 @@ impl Writer {
 
     fn escape(&mut self, character: char) {
         for unit in character.encode_utf16(&mut [0; 2]) {
-            self.text.push_str(&format!("\\u{unit:04x}"));
+            // Writing to a string cannot fail.
+            let _ = write!(self.text, "\\u{unit:04x}");
         }
     }
 }

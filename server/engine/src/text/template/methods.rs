@@ -6,7 +6,12 @@ use minijinja::{Error, ErrorKind, State, Value};
 use super::python;
 
 /// Answers method calls that minijinja itself does not know.
-pub(super) fn call(state: &mut State, value: &Value, method: &str, arguments: &[Value]) -> Result<Value, Error> {
+pub(super) fn call(
+    state: &mut State,
+    value: &Value,
+    method: &str,
+    arguments: &[Value],
+) -> Result<Value, Error> {
     if method == "__slice__" {
         return slice(value, arguments);
     }
@@ -58,7 +63,9 @@ fn indices(length: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> i
     let first = start.map_or(if backwards { highest } else { lowest }, bound);
     let end = stop.map_or(if backwards { lowest } else { highest }, bound);
     let inside = move |at: &i64| if backwards { *at > end } else { *at < end };
-    std::iter::successors(Some(first), move |at| at.checked_add(step)).take_while(inside).map(|at| at as usize)
+    std::iter::successors(Some(first), move |at| at.checked_add(step))
+        .take_while(inside)
+        .map(|at| at as usize)
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -74,7 +81,7 @@ fn string_method(text: &str, method: &str, arguments: &[Value]) -> Result<Option
             let (keep_ends, keywords): (Option<bool>, Kwargs) = from_args(arguments)?;
             let keep_ends = keep_ends.or(keywords.get("keepends")?).unwrap_or(false);
             keywords.assert_all_used()?;
-            split_lines(text, keep_ends).into()
+            lines(text, keep_ends).into_iter().map(Value::from).collect()
         }
         "partition" | "rpartition" => partition(text, method, arguments)?,
         "removeprefix" => {
@@ -107,8 +114,26 @@ fn string_method(text: &str, method: &str, arguments: &[Value]) -> Result<Option
             from_args::<()>(arguments)?;
             text.chars().map(swap_case).collect::<String>().into()
         }
+        "format" => {
+            check_widths(text)?;
+            return Ok(None);
+        }
         _ => return Ok(None),
     }))
+}
+
+/// Refuses a format string with a width that would take the machine's memory: minijinja pads to whatever it reads there,
+/// and a failed allocation ends the process.
+pub(super) fn check_widths(format: &str) -> Result<(), Error> {
+    const MAX_DIGITS: usize = 6;
+    let longest =
+        format.split(|character: char| !character.is_ascii_digit()).map(str::len).max().unwrap_or(0);
+    if longest > MAX_DIGITS {
+        return Err(invalid(format!(
+            "a format string with a number of more than {MAX_DIGITS} digits is refused"
+        )));
+    }
+    Ok(())
 }
 
 /// What Python's `str.isspace` says of one character: Unicode white space and the four separators of ASCII.
@@ -132,7 +157,9 @@ fn split(text: &str, method: &str, arguments: &[Value]) -> Result<Vec<Value>, Er
     let limit = limit.or(keywords.get("maxsplit")?);
     keywords.assert_all_used()?;
     // Python counts splits, Rust counts pieces; a negative number is no limit.
-    let pieces = limit.and_then(|limit| usize::try_from(limit).ok()).map_or(usize::MAX, |limit| limit.saturating_add(1));
+    let pieces = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .map_or(usize::MAX, |limit| limit.saturating_add(1));
     let from_right = method == "rsplit";
     let mut parts: Vec<&str> = match separator.as_deref() {
         Some("") => return Err(invalid("empty separator")),
@@ -160,7 +187,9 @@ fn split_spaces(text: &str, pieces: usize, from_right: bool) -> Vec<&str> {
             return parts;
         }
         let cut = if from_right {
-            rest.char_indices().rfind(|(_, character)| is_space(*character)).map(|(at, space)| (at + space.len_utf8(), at))
+            rest.char_indices()
+                .rfind(|(_, character)| is_space(*character))
+                .map(|(at, space)| (at + space.len_utf8(), at))
         } else {
             rest.char_indices().find(|(_, character)| is_space(*character)).map(|(at, _)| (at, at))
         };
@@ -178,19 +207,29 @@ fn split_spaces(text: &str, pieces: usize, from_right: bool) -> Vec<&str> {
     }
 }
 
-fn split_lines(text: &str, keep_ends: bool) -> Vec<Value> {
-    let ends = |character: char| {
-        matches!(character, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
-    };
+/// What Python's `str.splitlines` takes for the end of a line.
+pub(super) fn is_line_end(character: char) -> bool {
+    matches!(
+        character,
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+/// Python's `str.splitlines`.
+pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
-    while let Some(at) = rest.find(ends) {
-        let length = if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(0, char::len_utf8) };
-        lines.push(Value::from(&rest[..if keep_ends { at + length } else { at }]));
+    while let Some(at) = rest.find(is_line_end) {
+        let length = if rest[at..].starts_with("\r\n") {
+            2
+        } else {
+            rest[at..].chars().next().map_or(0, char::len_utf8)
+        };
+        lines.push(&rest[..if keep_ends { at + length } else { at }]);
         rest = &rest[at + length..];
     }
     if !rest.is_empty() {
-        lines.push(Value::from(rest));
+        lines.push(rest);
     }
     lines
 }
@@ -210,8 +249,10 @@ fn search(text: &str, method: &str, arguments: &[Value]) -> Result<Value, Error>
     let (part, start, end): (&str, Option<i64>, Option<i64>) = from_args(arguments)?;
     let characters: Vec<char> = text.chars().collect();
     let window: Vec<usize> = indices(characters.len(), start, end, 1).collect();
-    let (offset, window): (usize, String) =
-        (window.first().copied().unwrap_or(0), window.iter().filter_map(|index| characters.get(*index)).collect());
+    let (offset, window): (usize, String) = (
+        window.first().copied().unwrap_or(0),
+        window.iter().filter_map(|index| characters.get(*index)).collect(),
+    );
     if method == "count" {
         return Ok(window.matches(part).count().into());
     }
@@ -278,7 +319,11 @@ fn pad(text: &str, method: &str, arguments: &[Value]) -> Result<String, Error> {
 }
 
 fn swap_case(character: char) -> char {
-    let swapped = if character.is_uppercase() { character.to_lowercase().next() } else { character.to_uppercase().next() };
+    let swapped = if character.is_uppercase() {
+        character.to_lowercase().next()
+    } else {
+        character.to_uppercase().next()
+    };
     swapped.unwrap_or(character)
 }
 
@@ -297,7 +342,8 @@ fn sequence_method(value: &Value, method: &str, arguments: &[Value]) -> Result<O
             value.clone()
         }
         "append" | "extend" | "insert" | "pop" | "remove" | "clear" | "sort" | "reverse" => {
-            let message = format!("templates may not change lists; `{method}` is refused, as in transformers' sandbox");
+            let message =
+                format!("templates may not change lists; `{method}` is refused, as in transformers' sandbox");
             return Err(invalid(message));
         }
         _ => return Ok(None),

@@ -17,7 +17,9 @@ pub(in crate::text) fn from_json(value: &serde_json::Value) -> Value {
         }
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => items.iter().map(from_json).collect(),
-        Json::Object(keys) => Value::from_pairs(keys.iter().map(|(key, value)| (key.as_str(), from_json(value)))),
+        Json::Object(keys) => {
+            Value::from_pairs(keys.iter().map(|(key, value)| (key.as_str(), from_json(value))))
+        }
     }
 }
 
@@ -47,7 +49,9 @@ fn repr(output: &mut impl Write, value: &Value) -> Result<(), Error> {
     match value.kind() {
         ValueKind::Undefined => output.write_str("Undefined").map_err(write_failure),
         ValueKind::None => output.write_str("None").map_err(write_failure),
-        ValueKind::Bool => output.write_str(if value.is_true() { "True" } else { "False" }).map_err(write_failure),
+        ValueKind::Bool => {
+            output.write_str(if value.is_true() { "True" } else { "False" }).map_err(write_failure)
+        }
         ValueKind::Number => match float(value) {
             Some(number) => output.write_str(&float_repr(number)),
             None => write!(output, "{value}"),
@@ -88,7 +92,9 @@ fn repr(output: &mut impl Write, value: &Value) -> Result<(), Error> {
 
 /// The number, where Python would call it a float.
 pub(super) fn float(value: &Value) -> Option<f64> {
-    (value.kind() == ValueKind::Number && !value.is_integer()).then(|| f64::try_from(value.clone()).ok()).flatten()
+    (value.kind() == ValueKind::Number && !value.is_integer())
+        .then(|| f64::try_from(value.clone()).ok())
+        .flatten()
 }
 
 /// Python's `repr` of a float: the shortest digits that give it back, in positional notation for exponents from -4 to 15
@@ -125,7 +131,9 @@ fn string_repr(output: &mut impl Write, text: &str) -> fmt::Result {
             '\t' => output.write_str("\\t")?,
             '\\' => output.write_str("\\\\")?,
             _ if character == quote => write!(output, "\\{character}")?,
-            _ if character.is_control() && (character as u32) < 0x100 => write!(output, "\\x{:02x}", character as u32)?,
+            _ if character.is_control() && (character as u32) < 0x100 => {
+                write!(output, "\\x{:02x}", character as u32)?
+            }
             '\u{a0}' | '\u{ad}' => write!(output, "\\x{:02x}", character as u32)?,
             '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{3000}' | '\u{feff}' => {
                 write!(output, "\\u{:04x}", character as u32)?;
@@ -160,6 +168,9 @@ mod tests {
     #[test]
     fn containers_are_written_as_python_writes_them() {
         let value = from_json(&serde_json::json!({"a": [1, 2.5, "it's", "\"'\n"], "b": null, "c": true}));
-        assert_eq!(to_text(&value).expect("prints"), r#"{'a': [1, 2.5, "it's", '"\'\n'], 'b': None, 'c': True}"#);
+        assert_eq!(
+            to_text(&value).expect("prints"),
+            r#"{'a': [1, 2.5, "it's", '"\'\n'], 'b': None, 'c': True}"#
+        );
     }
 }

@@ -35,7 +35,9 @@ pub(super) fn adapt(source: &str) -> String {
 }
 
 fn next_tag(text: &str) -> Option<usize> {
-    text.match_indices('{').map(|(at, _)| at).find(|at| matches!(text.as_bytes().get(at + 1), Some(b'{' | b'%' | b'#')))
+    text.match_indices('{')
+        .map(|(at, _)| at)
+        .find(|at| matches!(text.as_bytes().get(at + 1), Some(b'{' | b'%' | b'#')))
 }
 
 /// The name in `{% name ..`, with any whitespace marker.
@@ -125,7 +127,10 @@ fn stepped_slice(code: &str, open: usize) -> Option<([&str; 3], usize)> {
             b'[' | b'(' | b'{' => depth += 1,
             b']' if depth == 0 => {
                 let [first, second] = colons[..] else { return None };
-                return Some(([&code[open + 1..first], &code[first + 1..second], &code[second + 1..at]], at + 1));
+                return Some((
+                    [&code[open + 1..first], &code[first + 1..second], &code[second + 1..at]],
+                    at + 1,
+                ));
             }
             b']' | b')' | b'}' => depth = depth.checked_sub(1)?,
             b':' if depth == 0 => colons.push(at),
@@ -154,15 +159,24 @@ mod tests {
     fn strings_comments_and_raw_blocks_are_left_alone() {
         check("{{ '[::-1] %} \\'' }}{{ x[1:] }}", "{{ '[::-1] %} \\'' }}{{ x[1:] }}");
         check("{# {% generation %} #}", "{# {% generation %} #}");
-        check("{% raw %}{% generation %}{%- endraw %}{% generation %}", "{% raw %}{% generation %}{%- endraw %}{% with %}");
+        check(
+            "{% raw %}{% generation %}{%- endraw %}{% generation %}",
+            "{% raw %}{% generation %}{%- endraw %}{% with %}",
+        );
         check("{{ {'a': {'b': 1}} }}{% generation %}", "{{ {'a': {'b': 1}} }}{% with %}");
     }
 
     #[test]
     fn slices_with_a_step_become_calls() {
         check("{{ x[::-1] }}", "{{ x.__slice__(none, none, -1) }}");
-        check("{{ x[y[::2][0]:a[1:2]:{'k:': 1}['k:']] }}", "{{ x.__slice__(y.__slice__(none, none, 2)[0], a[1:2], {'k:': 1}['k:']) }}");
-        check("{% for m in [{'a': 1}, {'b': [1][1:]}] %}[::1]", "{% for m in [{'a': 1}, {'b': [1][1:]}] %}[::1]");
+        check(
+            "{{ x[y[::2][0]:a[1:2]:{'k:': 1}['k:']] }}",
+            "{{ x.__slice__(y.__slice__(none, none, 2)[0], a[1:2], {'k:': 1}['k:']) }}",
+        );
+        check(
+            "{% for m in [{'a': 1}, {'b': [1][1:]}] %}[::1]",
+            "{% for m in [{'a': 1}, {'b': [1][1:]}] %}[::1]",
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Chat templates render byte for byte as transformers renders them. `templates/render.py` made what is compared with.
+//! Chat templates render byte for byte as transformers renders them. `../templates/render.py` made what is compared with.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -50,7 +50,8 @@ fn families_render_as_in_transformers() {
     let mut mismatches = Mismatches::default();
     let conversations: BTreeMap<String, Value> = read("conversations.json");
     for (name, family) in read::<BTreeMap<String, Family>>("families.json") {
-        let template = fs::read_to_string(folder().join("families").join(format!("{name}.jinja"))).expect("a template");
+        let template =
+            fs::read_to_string(folder().join("families").join(format!("{name}.jinja"))).expect("a template");
         let expected: Expected = read(&format!("expected/{name}.json"));
         assert_eq!(expected.cases.len(), conversations.len(), "{name}: run render.py");
         for (conversation, expected) in &expected.cases {
@@ -114,7 +115,8 @@ fn render(template: &str, tokens: &Map<String, Value>, conversation: &Conversati
 
 /// The clock of `render.py`.
 fn fixed_clock() -> Clock {
-    let now = jiff::civil::date(2026, 3, 5).at(14, 7, 9, 0).to_zoned(jiff::tz::TimeZone::UTC).expect("a time");
+    let now =
+        jiff::civil::date(2026, 3, 5).at(14, 7, 9, 0).to_zoned(jiff::tz::TimeZone::UTC).expect("a time");
     Arc::new(move || now.clone())
 }
 
@@ -126,7 +128,8 @@ impl Mismatches {
         let difference = match (expected, actual) {
             (Outcome::Text(expected), Rendered::Text(actual)) if *expected == actual => return,
             (Outcome::Raises(expected), Rendered::Refused(actual)) if *expected == actual => return,
-            (Outcome::Fails(_), Rendered::Refused(_)) | (Outcome::DoesNotCompile(_), Rendered::NotCompiled(_)) => return,
+            (Outcome::Fails(_), Rendered::Refused(_))
+            | (Outcome::DoesNotCompile(_), Rendered::NotCompiled(_)) => return,
             (Outcome::Text(expected), Rendered::Text(actual)) => diff(expected, &actual),
             (expected, actual) => {
                 let expected = match expected {

@@ -1,1 +1,69 @@
-fn main() {}
+//! `mlx-gate`, the program: reads the command line and hands over.
+
+mod announce;
+mod bundled;
+mod cli;
+mod config;
+mod error;
+mod gate;
+mod keys;
+mod listen;
+mod logs;
+mod models;
+mod serve;
+mod signals;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, ConfigCommand, KeyCommand, NewKey};
+use config::{Flags, Resolved};
+use error::Error;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Serve(flags) => serve::serve(&settle(flags)?.settings),
+        Command::Config(ConfigCommand::Check(flags)) => serve::check(&settle(flags)?.settings),
+        Command::Config(ConfigCommand::Show(flags)) => print(&config::show(&settle(flags)?)),
+        Command::Config(ConfigCommand::Reference) => print(&config::reference()),
+        Command::Key(KeyCommand::New(arguments)) => new_key(&arguments),
+    }
+}
+
+/// Resolves the configuration and starts the log.
+fn settle(flags: Flags) -> Result<Resolved, Error> {
+    let resolved = config::load(flags, std::env::vars_os())?;
+    logs::start(&resolved.settings);
+    for warning in &resolved.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(resolved)
+}
+
+/// The key goes to standard output and nothing else does, so that a script can take it from there.
+fn new_key(arguments: &NewKey) -> Result<(), Error> {
+    let key = keys::new(arguments)?;
+    eprintln!(
+        "added `{}` to {}; this is the key, it is not shown again:",
+        arguments.name,
+        arguments.file.display()
+    );
+    print(&format!("{}\n", key.expose()))
+}
+
+/// Writes to standard output.
+fn print(text: &str) -> Result<(), Error> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(Error::System)
+}

@@ -1,0 +1,65 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Flags;
+
+/// An LLM server on MLX whose front door is programmable
+#[derive(Debug, Parser)]
+#[command(name = "mlx-gate", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve models over HTTP
+    Serve(Flags),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make keys for the auth_static_keys plugin
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check flags, environment, file and plugins as `serve` would, and report every mistake
+    Check(Flags),
+    /// Print each option's value and where it comes from; credentials are not shown
+    Show(Flags),
+    /// Print the reference page in Markdown
+    Reference,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key: it is printed once, the file gets its hash
+    New(NewKey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewKey {
+    /// Key file to append to; made, readable by its owner only, where it is missing
+    #[arg(long)]
+    pub file: PathBuf,
+    /// Who the key is for; the principal's subject
+    #[arg(long)]
+    pub name: String,
+    /// The account its requests are on
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// A role; repeatable
+    #[arg(long = "role")]
+    pub roles: Vec<String>,
+    /// A scope; repeatable
+    #[arg(long = "scope")]
+    pub scopes: Vec<String>,
+    /// When it stops working: days from now (90d) or a date (2027-01-31, or 2027-01-31T12:00:00Z)
+    #[arg(long)]
+    pub expires: Option<String>,
+}

@@ -1,0 +1,51 @@
+//! From `--plugin` and `--api-key` to a gate.
+
+use std::net::SocketAddr;
+
+use mlx_gate_core::Lifecycle;
+use mlx_gate_lifecycle::{Bundled, Config, Gate, PluginSpec, static_keys};
+use tokio::runtime::Runtime;
+
+use crate::bundled;
+use crate::config::Settings;
+use crate::listen::Reserved;
+
+/// The subject of whoever presents the key of `--api-key`.
+const ONE_KEY: &str = "api-key";
+
+/// Why there is no gate to serve behind.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A plugin.
+    #[error(transparent)]
+    Plugins(#[from] mlx_gate_lifecycle::Error),
+    /// Anybody could walk in.
+    #[error(
+        "other machines can reach {0}, and no plugin asks them who they are; load an authenticator with --plugin (see \
+         `mlx-gate key new --help` for keys), set one key with MLX_GATE_API_KEY or --api-key, or say --allow-anonymous"
+    )]
+    OpenDoor(SocketAddr),
+}
+
+/// Loads the plugins, and refuses a public address that none of them guards.
+pub(crate) fn open(settings: &Settings, address: &Reserved, runtime: &Runtime) -> Result<Gate, Error> {
+    let bundled: Vec<Bundled> =
+        bundled::PLUGINS.iter().map(|&(name, bytes)| Bundled { name, bytes }).collect();
+    let config = Config { plugins: plugins(settings), ..Config::default() };
+    let gate = runtime.block_on(Gate::load(&config, &bundled))?;
+    if address.is_public() && !gate.authenticates() && !settings.allow_anonymous {
+        return Err(Error::OpenDoor(address.address()));
+    }
+    Ok(gate)
+}
+
+/// The plugins as they were named, in the order they are asked.
+pub(crate) fn names(settings: &Settings) -> Vec<String> {
+    plugins(settings).iter().map(|plugin| plugin.source.to_string()).collect()
+}
+
+/// The one key comes last: its plugin refuses keys it does not know, and others would never be asked.
+fn plugins(settings: &Settings) -> Vec<PluginSpec> {
+    let one_key = settings.api_key.as_ref().map(|key| static_keys::with_one_key(ONE_KEY, key));
+    settings.plugins.iter().cloned().chain(one_key).collect()
+}

@@ -1,0 +1,92 @@
+//! From `--model` to a running engine.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use mlx_gate_engine::text::{self, Assets, ModelText};
+use mlx_gate_engine::{LocalEngine, ModelSpec};
+use mlx_gate_models::{LoadOptions, LoadedModel, ModelRef, Source};
+
+use crate::config::Settings;
+
+/// Why models are not served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Files, configuration, weights or device.
+    #[error(transparent)]
+    Model(#[from] mlx_gate_models::Error),
+    /// A file without which text does not become tokens.
+    #[error(
+        "{0} is missing: without a tokenizer the model cannot be served; get the model's files again, all of them"
+    )]
+    NoTokenizer(String),
+    /// Tokenizer or chat template.
+    #[error("the model `{model}` cannot be served: {cause}")]
+    Text {
+        /// Served name of the model.
+        model: String,
+        /// What is wrong with its files.
+        cause: text::Error,
+    },
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] mlx_gate_engine::Error),
+}
+
+/// Gets the files of every model, or of the demo model where none is named. Takes as long as a download takes.
+pub(crate) fn fetch(settings: &Settings) -> Result<Vec<Source>, Error> {
+    let demo = [ModelRef::demo()];
+    let models = if settings.models.is_empty() { &demo[..] } else { &settings.models };
+    Ok(models.iter().map(ModelRef::fetch).collect::<Result<_, _>>()?)
+}
+
+/// Loads the models and starts the engine. Everything that can be checked of all models is, before weights of any are
+/// read.
+pub(crate) fn start(settings: &Settings, sources: &[Source]) -> Result<LocalEngine, Error> {
+    let options = LoadOptions { dtype: settings.dtype };
+    let specs = sources.iter().map(|source| spec(source, options)).collect::<Result<_, _>>()?;
+    Ok(LocalEngine::spawn(settings.engine.clone(), specs)?)
+}
+
+fn spec(source: &Source, options: LoadOptions) -> Result<ModelSpec, Error> {
+    let model = mlx_gate_models::load(source, options)?;
+    let text = ModelText::load(source.name(), &assets(source)?)
+        .map_err(|cause| Error::Text { model: source.name().to_owned(), cause })?;
+    Ok(ModelSpec {
+        id: source.name().to_owned(),
+        architecture: model.model_type().to_owned(),
+        text,
+        load: Box::new(move || read_weights(model)),
+    })
+}
+
+/// Runs on the device thread.
+fn read_weights(
+    model: LoadedModel,
+) -> Result<Box<dyn mlx_gate_core::Decoder>, Box<dyn std::error::Error + Send + Sync>> {
+    const MIB: f64 = (1_u64 << 20) as f64;
+    let began = Instant::now();
+    let (name, mebibytes) = (model.name().to_owned(), model.weight_bytes() as f64 / MIB);
+    let decoder = model.into_decoder()?;
+    tracing::info!(
+        model = name,
+        memory = format_args!("{mebibytes:.1} MiB"),
+        took = format_args!("{:.2} s", began.elapsed().as_secs_f64()),
+        "weights loaded"
+    );
+    Ok(decoder)
+}
+
+/// The files of the text side.
+fn assets(source: &Source) -> Result<Assets, Error> {
+    let read = |file: &str| Ok::<_, Error>(source.read(file)?.map(Cow::into_owned));
+    Ok(Assets {
+        tokenizer: read("tokenizer.json")?
+            .ok_or_else(|| Error::NoTokenizer(source.locate("tokenizer.json")))?,
+        tokenizer_config: read("tokenizer_config.json")?,
+        chat_template: read("chat_template.jinja")?,
+        generation_config: read("generation_config.json")?,
+        special_tokens_map: read("special_tokens_map.json")?,
+        config: read("config.json")?,
+    })
+}

@@ -22,7 +22,7 @@ use crate::served::Served;
 use crate::text::ModelText;
 
 /// What the engine may use, and what a request may ask for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Config {
     /// Rows that run at a time, for each model.
     pub max_rows: NonZeroUsize,
@@ -30,7 +30,7 @@ pub struct Config {
     pub max_waiting: NonZeroUsize,
     /// The most tokens one answer may have, and what a request gets that names no number.
     pub max_output_tokens: u32,
-    /// Prompt tokens in one step; a model may want fewer. Larger chunks read prompts faster, smaller ones delay the
+    /// Prompt tokens in one step, all rows of a model together; a model may want fewer. Larger chunks read prompts faster, smaller ones delay the
     /// answers of others less.
     pub prefill_chunk: u32,
     /// Bytes of keys and values of all rows of all models together. A row is admitted when all it may ever need fits, so

@@ -97,7 +97,8 @@ impl FakeDecoder {
     /// With other facts. The vocabulary stays.
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
-        self.facts = Facts { vocab_size: VOCABULARY, ..facts };
+        self.facts = facts;
+        self.facts.vocab_size = VOCABULARY;
         self
     }
 

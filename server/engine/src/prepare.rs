@@ -159,3 +159,6 @@ fn check_ranges(asked: &SamplingOverrides) -> Result<(), EngineError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

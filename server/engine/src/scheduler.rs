@@ -1,8 +1,8 @@
 //! Which row gets the device next: a state machine without threads or clocks of its own, driven one [`tick`] at a time.
 //!
 //! A tick drops what clients have given up, admits what waits as far as rows and memory allow, and then steps each model
-//! once: all rows that decode, and one chunk of one prompt. So a long prompt delays the answers of others by one chunk
-//! per token and no more.
+//! once: all rows that decode, and one chunk of prompts, the oldest first. So a long prompt delays the answers of others
+//! by one chunk per token and no more, and short prompts share a chunk.
 //!
 //! [`tick`]: Scheduler::tick
 
@@ -29,7 +29,7 @@ pub(crate) struct Limits {
     pub(crate) rows: usize,
     /// Bytes of keys and values, all models together.
     pub(crate) kv_bytes: u64,
-    /// Prompt tokens in one step.
+    /// Prompt tokens in one step, all rows together.
     pub(crate) prefill_chunk: u32,
 }
 
@@ -132,15 +132,16 @@ impl Model {
         }
     }
 
-    /// Steps all decoding rows and the oldest one that is still reading its prompt.
+    /// Steps all decoding rows, and reads on in prompts up to `prefill_chunk` tokens.
     fn step(&mut self, prefill_chunk: u32) -> Result<(), DeviceLost> {
-        let chunk = prefill_chunk.min(self.decoder.facts().prefill_chunk).max(1) as usize;
-        let reading = self.rows.iter().position(Row::is_reading);
+        let mut left = prefill_chunk.min(self.decoder.facts().prefill_chunk).max(1) as usize;
         let (mut stepped, mut steps) = (Vec::new(), Vec::new());
         for (index, row) in self.rows.iter_mut().enumerate() {
-            if !row.is_reading() || reading == Some(index) {
-                stepped.push(index);
-                steps.push(row.next_step(chunk));
+            let unread = row.unread().min(left);
+            left -= unread;
+            if let Some(step) = row.next_step(unread) {
+                stepped.push((index, unread));
+                steps.push(step);
             }
         }
         if steps.is_empty() {
@@ -161,16 +162,16 @@ impl Model {
             }
         };
         let now = Instant::now();
-        for (index, result) in stepped.into_iter().zip(results) {
-            self.rows[index].take(result, chunk, now);
+        for ((index, read), result) in stepped.into_iter().zip(results) {
+            self.rows[index].take(result, read, now);
         }
         Ok(())
     }
 
     /// After a panic nobody knows which of the rows was guilty, nor what became of the others' keys and values.
-    fn fail_rows(&mut self, rows: &[usize], message: &str) {
+    fn fail_rows(&mut self, rows: &[(usize, usize)], message: &str) {
         tracing::error!(rows = rows.len(), panic = message, "the decoder panicked; its rows fail");
-        for &index in rows {
+        for &(index, _) in rows {
             self.rows[index].fail(EngineError::Internal(format!("the decoder panicked: {message}")));
         }
     }

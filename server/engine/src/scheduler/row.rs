@@ -99,32 +99,37 @@ impl Row {
         self.over
     }
 
-    /// Whether part of the prompt is still to be read.
-    pub(super) fn is_reading(&self) -> bool {
-        self.read < self.prompt.len()
+    /// Prompt tokens that the decoder does not have yet.
+    pub(super) fn unread(&self) -> usize {
+        self.prompt.len() - self.read
     }
 
-    /// The row's part of the next step, at most `chunk` prompt tokens.
-    pub(super) fn next_step(&mut self, chunk: usize) -> RowStep<'_> {
-        let end = self.chunk_end(chunk);
-        let tokens =
-            if self.is_reading() { &self.prompt[self.read..end] } else { std::slice::from_ref(&self.last) };
+    /// The row's part of the next step: `read` more prompt tokens, or the last token where the prompt is read. `None`
+    /// where the prompt has to wait.
+    pub(super) fn next_step(&mut self, read: usize) -> Option<RowStep<'_>> {
+        let end = self.read + read;
+        let tokens = match (self.unread(), read) {
+            (0, _) => std::slice::from_ref(&self.last),
+            (_, 0) => return None,
+            _ => &self.prompt[self.read..end],
+        };
         let pick = match &mut self.sampler {
             _ if end < self.prompt.len() => Pick::Nothing,
             None => Pick::Greedy,
             Some(sampler) => Pick::Sample(sampler as &mut dyn Sampler),
         };
-        RowStep { row: self.id, tokens, pick }
+        Some(RowStep { row: self.id, tokens, pick })
     }
 
-    /// Takes the result of the step that [`next_step`](Self::next_step) gave for the same `chunk`.
-    pub(super) fn take(&mut self, result: Result<Option<u32>, RowError>, chunk: usize, now: Instant) {
-        self.read = self.chunk_end(chunk);
+    /// Takes the result of the step that [`next_step`](Self::next_step) gave for the same `read`.
+    pub(super) fn take(&mut self, result: Result<Option<u32>, RowError>, read: usize, now: Instant) {
+        self.read += read;
+        let more = self.unread() > 0;
         match result {
-            Ok(None) if self.is_reading() => {}
-            Ok(Some(token)) if !self.is_reading() => self.accept(token, now),
+            Ok(None) if more => {}
+            Ok(Some(token)) if !more => self.accept(token, now),
             Ok(picked) => {
-                let asked = if self.is_reading() { "none" } else { "one" };
+                let asked = if more { "none" } else { "one" };
                 self.fail(EngineError::Internal(format!(
                     "the decoder picked {picked:?} where {asked} was asked for"
                 )));
@@ -139,10 +144,6 @@ impl Row {
             return;
         }
         send(&self.events, Event::Failed(error));
-    }
-
-    fn chunk_end(&self, chunk: usize) -> usize {
-        (self.read + chunk).min(self.prompt.len())
     }
 
     fn accept(&mut self, token: u32, now: Instant) {

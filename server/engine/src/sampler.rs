@@ -11,8 +11,8 @@
 //! 6. top-p over the probabilities of what is left, made to add up to 1 again;
 //! 7. one draw.
 //!
-//! No step sorts the vocabulary: candidates are partitioned around the k-th, or in growing prefixes until the nucleus is
-//! full, so a token costs O(vocabulary) for the usual peaked distributions.
+//! No step sorts the vocabulary: only tokens above a bound that the k likeliest reach are sorted, with k growing until the
+//! nucleus is full, so a token costs O(vocabulary) for the usual peaked distributions.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -21,12 +21,14 @@ use mlx_gate_core::{Sampling, decoder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
-/// Size of the first prefix in which the nucleus is looked for. It grows by [`NUCLEUS_GROWTH`] until it is large enough.
+mod weights;
+
+/// Tokens of a block, see [`gather`].
+const BLOCK: usize = 32;
+
+/// Number of candidates among which the nucleus is looked for first. It grows by [`NUCLEUS_GROWTH`] until it is enough.
 const NUCLEUS_START: usize = 64;
 const NUCLEUS_GROWTH: usize = 8;
-
-/// Below this, e^x is 0 in f32.
-const LOWEST_EXPONENT: f32 = -103.0;
 
 /// One row's sampler: its parameters, its random numbers, and the tokens it has to penalize.
 ///
@@ -38,15 +40,16 @@ pub struct RowSampler {
     /// Tokens of prompt and answer with the number of times each stands in the answer. Only kept where a penalty needs
     /// it.
     seen: HashMap<u32, u32>,
-    /// Kept between tokens for its allocation only.
+    /// These two are kept between tokens for their allocations only.
     candidates: Vec<Candidate>,
+    bounds: Vec<f32>,
 }
 
 /// A token that may still be chosen.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     token: u32,
-    /// Its probability as a multiple of that of the likeliest token, so from 0 to 1; until top-k, the logarithm of that.
+    /// Its probability as a multiple of that of the likeliest token, so from 0 to 1.
     weight: f32,
 }
 
@@ -62,7 +65,7 @@ impl RowSampler {
         } else {
             HashMap::new()
         };
-        Self { sampling, random, seen, candidates: Vec::new() }
+        Self { sampling, random, seen, candidates: Vec::new(), bounds: Vec::new() }
     }
 
     fn adjust(&self, logits: &mut [f32]) {
@@ -87,34 +90,93 @@ impl RowSampler {
         }
     }
 
-    fn draw(&mut self, logits: &[f32], likeliest: f32) -> Option<u32> {
+    fn draw(&mut self, logits: &mut [f32], likeliest: f32) -> Option<u32> {
         let Sampling { temperature, min_p, top_k, top_p, .. } = self.sampling;
-        let lowest = min_p.ln().max(LOWEST_EXPONENT);
-        let candidates = &mut self.candidates;
-        candidates.clear();
-        candidates.extend((0u32..).zip(logits).filter_map(|(token, &logit)| {
-            let exponent = (usable(logit)? - likeliest) / temperature;
-            (exponent >= lowest).then_some(Candidate { token, weight: exponent })
-        }));
+        weights::weigh(logits, likeliest, temperature, min_p);
+        let weights = &*logits;
+        let point: f64 = self.random.random();
+        if top_k == 0 && top_p >= 1.0 {
+            return pick(weights, point);
+        }
         if top_k > 0 {
-            keep_likeliest(candidates, top_k as usize);
+            self.gather(weights, top_k as usize);
+            self.candidates.truncate(top_k as usize);
+            let wanted = f64::from(top_p) * self.candidates.iter().map(Candidate::weight).sum::<f64>();
+            self.keep_nucleus(wanted);
+        } else {
+            let wanted = f64::from(top_p) * weights::total(weights);
+            let mut count = NUCLEUS_START;
+            loop {
+                let all = self.gather(weights, count);
+                let reached = self.keep_nucleus(wanted);
+                // Rounding may keep the sum below; everything belongs to the nucleus then.
+                if reached || all {
+                    break;
+                }
+                count *= NUCLEUS_GROWTH;
+            }
         }
-        // The exponents order candidates as their powers do, so only what passed top-k has to be raised.
-        for candidate in candidates.iter_mut() {
-            candidate.weight = candidate.weight.exp();
+        pick_candidate(&self.candidates, point)
+    }
+
+    /// Fills the candidates with at least the `count` likeliest tokens, likeliest first, and says whether that is all
+    /// tokens with a weight.
+    ///
+    /// The largest weight of each block of tokens is found first. The `count`-th largest of these is a lower bound of the
+    /// `count`-th largest weight, and few tokens are above it.
+    fn gather(&mut self, weights: &[f32], count: usize) -> bool {
+        let Self { candidates, bounds, .. } = self;
+        let blocks = weights.chunks(BLOCK);
+        let all = count >= blocks.len();
+        let bound = if all {
+            f32::MIN_POSITIVE
+        } else {
+            bounds.clear();
+            bounds.extend(blocks.clone().map(weights::largest));
+            let (_, bound, _) = bounds.select_nth_unstable_by(count - 1, |left, right| right.total_cmp(left));
+            bound.max(f32::MIN_POSITIVE)
+        };
+        candidates.clear();
+        let tokens = (0u32..).zip(weights).filter(|(_, weight)| **weight >= bound);
+        candidates.extend(tokens.map(|(token, &weight)| Candidate { token, weight }));
+        candidates.sort_unstable_by(by_likelihood);
+        all
+    }
+
+    /// Keeps the fewest candidates whose weights add up to `wanted` (Holtzman et al. 2020), at least one. False where
+    /// all together are too few.
+    fn keep_nucleus(&mut self, wanted: f64) -> bool {
+        let mut sum = 0.0;
+        let reached = self.candidates.iter().position(|candidate| {
+            sum += candidate.weight();
+            sum >= wanted
+        });
+        if let Some(last) = reached {
+            self.candidates.truncate(last + 1);
         }
-        if top_p < 1.0 {
-            keep_nucleus(candidates, top_p);
-        }
-        pick(candidates, self.random.random())
+        reached.is_some()
+    }
+}
+
+impl Candidate {
+    fn weight(&self) -> f64 {
+        f64::from(self.weight)
     }
 }
 
 impl decoder::Sampler for RowSampler {
     fn sample(&mut self, logits: &mut [f32]) -> Option<u32> {
         self.adjust(logits);
-        let (greedy, likeliest) = likeliest(logits)?;
-        let token = if self.sampling.temperature > 0.0 { self.draw(logits, likeliest)? } else { greedy };
+        let likeliest = weights::largest(logits);
+        if likeliest == f32::NEG_INFINITY {
+            return None;
+        }
+        let token = if self.sampling.temperature > 0.0 {
+            self.draw(logits, likeliest)?
+        } else {
+            // Nothing is above the largest, and NaN is not at least that.
+            logits.iter().position(|&logit| logit >= likeliest)? as u32
+        };
         self.remember(token);
         Some(token)
     }
@@ -129,81 +191,41 @@ fn penalizes(sampling: &Sampling) -> bool {
     penalizes_prompt(sampling) || sampling.presence_penalty != 0.0 || sampling.frequency_penalty != 0.0
 }
 
-/// A logit that can be computed with: no NaN, no minus infinity, and plus infinity as the largest number, so that
-/// differences of usable logits are never NaN.
-fn usable(logit: f32) -> Option<f32> {
-    (logit > f32::NEG_INFINITY).then(|| logit.min(f32::MAX))
-}
-
-/// The likeliest token, the first of equals, and its logit. `None` where no logit is usable.
-fn likeliest(logits: &[f32]) -> Option<(u32, f32)> {
-    let mut best = None;
-    for (token, &logit) in (0u32..).zip(logits) {
-        let Some(logit) = usable(logit) else { continue };
-        if best.is_none_or(|(_, most)| logit > most) {
-            best = Some((token, logit));
-        }
-    }
-    best
-}
-
 /// Likeliest first, then by token, so that equal weights have an order too and a seed decides everything.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the sorting functions of slices call it like this")]
 fn by_likelihood(left: &Candidate, right: &Candidate) -> Ordering {
     right.weight.total_cmp(&left.weight).then(left.token.cmp(&right.token))
 }
 
-fn keep_likeliest(candidates: &mut Vec<Candidate>, count: usize) {
-    if count < candidates.len() {
-        candidates.select_nth_unstable_by(count - 1, by_likelihood);
-        candidates.truncate(count);
-        // A partition leaves its parts in no promised order, and the draw below goes by order.
-        candidates.sort_unstable_by(by_likelihood);
-    }
-}
-
-/// Keeps the fewest likeliest candidates whose weights reach `top_p` of the whole; at least one (Holtzman et al. 2020).
-fn keep_nucleus(candidates: &mut Vec<Candidate>, top_p: f32) {
-    let wanted = f64::from(top_p) * total(candidates);
-    let mut size = NUCLEUS_START;
-    loop {
-        let partial = size < candidates.len();
-        let prefix = if partial {
-            candidates.select_nth_unstable_by(size - 1, by_likelihood);
-            &mut candidates[..size]
-        } else {
-            &mut candidates[..]
-        };
-        prefix.sort_unstable_by(by_likelihood);
-        let mut sum = 0.0;
-        let reached = prefix.iter().position(|candidate| {
-            sum += f64::from(candidate.weight);
-            sum >= wanted
-        });
-        match reached {
-            Some(last) => return candidates.truncate(last + 1),
-            None if partial => size *= NUCLEUS_GROWTH,
-            // Rounding kept the sum below: everything belongs to the nucleus.
-            None => return,
+/// The token at `point`, from 0 to 1, of the cumulated weights.
+fn pick(weights: &[f32], point: f64) -> Option<u32> {
+    const STRIDE: usize = 512;
+    let mut left = point * weights::total(weights);
+    for (stride, part) in weights.chunks(STRIDE).enumerate() {
+        let sum = weights::total(part);
+        if left >= sum {
+            left -= sum;
+            continue;
         }
-    }
-}
-
-fn total(candidates: &[Candidate]) -> f64 {
-    candidates.iter().map(|candidate| f64::from(candidate.weight)).sum()
-}
-
-/// The candidate at `point`, from 0 to 1, of the cumulated weights.
-fn pick(candidates: &[Candidate], point: f64) -> Option<u32> {
-    let mut left = point * total(candidates);
-    for candidate in candidates {
-        left -= f64::from(candidate.weight);
-        if left < 0.0 {
-            return Some(candidate.token);
+        for (index, &weight) in part.iter().enumerate() {
+            left -= f64::from(weight);
+            if left < 0.0 {
+                return Some((stride * STRIDE + index) as u32);
+            }
         }
     }
     // Rounding only: the point was at the very end.
-    candidates.last().map(|candidate| candidate.token)
+    weights.iter().rposition(|&weight| weight > 0.0).map(|token| token as u32)
+}
+
+/// As [`pick`], of candidates.
+fn pick_candidate(candidates: &[Candidate], point: f64) -> Option<u32> {
+    let mut left = point * candidates.iter().map(Candidate::weight).sum::<f64>();
+    let chosen = candidates.iter().find(|candidate| {
+        left -= candidate.weight();
+        left < 0.0
+    });
+    chosen.or(candidates.last()).map(|candidate| candidate.token)
 }
 
 #[cfg(test)]

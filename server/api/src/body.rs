@@ -2,17 +2,13 @@
 
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use futures_util::StreamExt;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::Config;
 use crate::error::Error;
-
-/// How many times the limit is read and thrown away so that a client which is still sending gets to see the 413.
-const LINGER: usize = 4;
 
 /// The body as JSON.
 pub(crate) async fn json(headers: &HeaderMap, body: Body, config: &Config) -> Result<Value, Error> {
@@ -40,10 +36,6 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Er
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
     if announced > limit as u64 {
-        // A client that waits for leave to send (`Expect: 100-continue`) is simply not given it.
-        if !headers.contains_key(EXPECT) {
-            discard(body, limit.saturating_mul(LINGER)).await;
-        }
         return Err(Error::BodyTooLarge { limit });
     }
     let mut body = Limited::new(body, limit);
@@ -60,16 +52,4 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Er
         }
     }
     Ok(bytes.into())
-}
-
-/// Reads on, without keeping anything: closing a connection under a client that is still sending resets it, and the
-/// answer is lost with it.
-async fn discard(body: Body, most: usize) {
-    let mut data = body.into_data_stream();
-    let mut seen = 0;
-    while seen < most
-        && let Some(Ok(chunk)) = data.next().await
-    {
-        seen += chunk.len();
-    }
 }

@@ -28,6 +28,7 @@ pub(crate) enum Error {
     BodyBroken,
     #[error("the request body is not valid JSON: {0}")]
     NotJson(#[from] serde_json::Error),
+    /// `param` is the path of the field at fault, `messages[0].role` for instance; empty for the body as a whole.
     #[error("{message}")]
     Field { param: String, code: &'static str, message: String },
     #[error("the request was refused")]
@@ -94,7 +95,9 @@ impl Error {
             Self::BodyBroken => invalid(StatusCode::BAD_REQUEST, "incomplete_body").closing(),
             Self::NotJson(_) => invalid(StatusCode::BAD_REQUEST, "invalid_json"),
             Self::Field { param, code, .. } => {
-                Answer { param: Some(param.into()), ..invalid(StatusCode::BAD_REQUEST, code) }
+                // The body as a whole has no name.
+                let param = Some(param.into()).filter(|param: &Cow<'_, str>| !param.is_empty());
+                Answer { param, ..invalid(StatusCode::BAD_REQUEST, code) }
             }
             Self::Refused(refusal) => refused(*refusal),
             Self::PromptTooLong { field, .. } => Answer {

@@ -1,6 +1,6 @@
 //! The accept loop: bounded connections, bounded heads, and a shutdown that lets answers end.
 
-mod stalling;
+mod patient;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use self::stalling::Stalling;
+use self::patient::Patient;
 use crate::gate::Peer;
 use crate::{App, Config};
 
@@ -109,5 +109,5 @@ fn connect(
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)
         .max_header_size(config.max_head_bytes)
-        .serve_connection(TokioIo::new(Stalling::new(stream, config.write_timeout)), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, config.write_timeout)), service)
 }

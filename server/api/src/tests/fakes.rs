@@ -306,7 +306,7 @@ pub(super) fn stable(text: &str) -> String {
         out.push_str(&rest[..value]);
         let id = rest[value..end].trim_matches('"');
         match id.split_once('-') {
-            Some((prefix, random)) if random.len() == 32 => out.push_str(&format!("\"{prefix}-..\"")),
+            Some((prefix, random)) if random.len() == 32 => out.extend(["\"", prefix, "-..\""]),
             _ if id.bytes().all(|byte| byte.is_ascii_digit()) => out.push('0'),
             _ => out.push_str(&rest[value..end]),
         }

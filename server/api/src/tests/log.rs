@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::fmt::Write;
 use std::io;
 use std::sync::Once;
 
@@ -35,6 +36,7 @@ impl Captured {
         Self
     }
 
+    #[expect(clippy::unused_self, reason = "having started is what there is to read from")]
     fn text(&self) -> String {
         LINES.with_borrow(|lines| String::from_utf8(lines.clone()).unwrap())
     }
@@ -158,7 +160,7 @@ async fn credentials_prompts_and_queries_are_never_seen() {
                 request.headers_mut().remove("authorization");
                 request.headers_mut().insert(carrier, value.parse().unwrap());
                 let answered = answer(&app(&engine), request).await;
-                answers.push_str(&format!("{:?}{}", answered.headers, answered.body));
+                write!(answers, "{:?}{}", answered.headers, answered.body).unwrap();
             }
         }
     }

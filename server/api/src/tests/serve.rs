@@ -120,16 +120,32 @@ async fn heads_are_bounded_in_time_count_and_size() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_20_mb_sees_the_413() {
+async fn a_client_that_sends_20_mb_sees_why_they_are_not_wanted() {
     let engine = FakeEngine::says(Vec::new());
     let server = server(&engine, Config::default()).await;
     let length = 20 * 1024 * 1024;
-    let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-    );
-    let mut stream = connect(server.address, &head).await;
-    stream.write_all(&vec![b' '; length]).await.unwrap();
-    let answered = read_until(&mut stream, "request_too_large").await;
-    assert!(answered.starts_with("HTTP/1.1 413"), "{answered}");
+    for (key, status) in [(KEY, "413"), ("wrong", "401")] {
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        );
+        let mut stream = connect(server.address, &head).await;
+        stream.write_all(&vec![b' '; length]).await.unwrap();
+        let answered = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(answered.starts_with(&format!("HTTP/1.1 {status}")), "{answered}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_its_generation() {
+    let (engine, says) = FakeEngine::held();
+    let config = Config { write_timeout: Duration::from_millis(20), ..Config::default() };
+    let server = server(&engine, config).await;
+    let _connection = connect(server.address, &chat(true)).await;
+    engine.streams(1).await;
+    // More than the buffers of any socket hold.
+    for _ in 0..256 {
+        says.send(Say::Event(text(&"x".repeat(1024 * 1024)))).unwrap();
+    }
+    engine.streams(0).await;
 }

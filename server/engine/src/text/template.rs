@@ -27,7 +27,7 @@ use super::assets::TemplateSources;
 pub type Clock = Arc<dyn Fn() -> jiff::Zoned + Send + Sync>;
 
 /// The most instructions of one rendering. A conversation of a thousand turns takes less than a million; this much takes
-/// about a second.
+/// about half a second.
 const FUEL: u64 = 20_000_000;
 /// The longest prompt a template may write, in bytes. Well above the longest context of any model.
 const MAX_OUTPUT: usize = 32 << 20;

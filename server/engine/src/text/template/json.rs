@@ -10,8 +10,8 @@ use super::python;
 /// Containers nested deeper than this are refused, as Python's own recursion limit does.
 const MAX_DEPTH: usize = 200;
 
-#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value only")]
 /// `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value only")]
 pub(super) fn tojson(value: &Value, positional: Rest<Value>, keywords: Kwargs) -> Result<String, Error> {
     let mut positional = positional.0.into_iter();
     let mut argument = |name: &str| -> Result<Option<Value>, Error> {

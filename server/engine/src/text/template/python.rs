@@ -132,7 +132,7 @@ fn string_repr(output: &mut impl Write, text: &str) -> fmt::Result {
             '\\' => output.write_str("\\\\")?,
             _ if character == quote => write!(output, "\\{character}")?,
             _ if character.is_control() && (character as u32) < 0x100 => {
-                write!(output, "\\x{:02x}", character as u32)?
+                write!(output, "\\x{:02x}", character as u32)?;
             }
             '\u{a0}' | '\u{ad}' => write!(output, "\\x{:02x}", character as u32)?,
             '\u{2000}'..='\u{200f}' | '\u{2028}'..='\u{202f}' | '\u{3000}' | '\u{feff}' => {

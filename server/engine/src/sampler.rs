@@ -23,7 +23,7 @@ use rand_chacha::ChaCha12Rng;
 
 mod weights;
 
-/// Tokens of a block, see [`gather`].
+/// Tokens of a block, see [`RowSampler::gather`].
 const BLOCK: usize = 32;
 
 /// Number of candidates among which the nucleus is looked for first. It grows by [`NUCLEUS_GROWTH`] until it is enough.
@@ -101,7 +101,8 @@ impl RowSampler {
         if top_k > 0 {
             self.gather(weights, top_k as usize);
             self.candidates.truncate(top_k as usize);
-            let wanted = f64::from(top_p) * self.candidates.iter().map(Candidate::weight).sum::<f64>();
+            let wanted =
+                f64::from(top_p) * self.candidates.iter().map(|candidate| candidate.weight()).sum::<f64>();
             self.keep_nucleus(wanted);
         } else {
             let wanted = f64::from(top_p) * weights::total(weights);
@@ -159,7 +160,7 @@ impl RowSampler {
 }
 
 impl Candidate {
-    fn weight(&self) -> f64 {
+    fn weight(self) -> f64 {
         f64::from(self.weight)
     }
 }
@@ -220,7 +221,7 @@ fn pick(weights: &[f32], point: f64) -> Option<u32> {
 
 /// As [`pick`], of candidates.
 fn pick_candidate(candidates: &[Candidate], point: f64) -> Option<u32> {
-    let mut left = point * candidates.iter().map(Candidate::weight).sum::<f64>();
+    let mut left = point * candidates.iter().map(|candidate| candidate.weight()).sum::<f64>();
     let chosen = candidates.iter().find(|candidate| {
         left -= candidate.weight();
         left < 0.0

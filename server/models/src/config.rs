@@ -44,16 +44,17 @@ impl ConfigFile {
 /// Parses JSON; an error says which key of which file, what was found and what was expected.
 pub(crate) fn from_json<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, Error> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| Error::Config {
-        file: file.to_owned(),
-        key: error.path().to_string(),
-        problem: error.into_inner().to_string(),
+    let bad = |problem: String| Error::BadConfig { file: file.to_owned(), problem };
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let key = error.path().to_string();
+        let problem = error.into_inner().to_string();
+        // The path's own way to say that it leads nowhere.
+        if matches!(key.as_str(), "." | "?") {
+            return bad(problem);
+        }
+        Error::Config { file: file.to_owned(), key, problem }
     })?;
-    json.end().map_err(|error| Error::Config {
-        file: file.to_owned(),
-        key: ".".into(),
-        problem: error.to_string(),
-    })?;
+    json.end().map_err(|error| bad(error.to_string()))?;
     Ok(value)
 }
 

@@ -57,6 +57,14 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
+    /// A configuration file that is not JSON, or lacks a key every model has.
+    #[error("{file}: {problem}")]
+    BadConfig {
+        /// The file, with its folder.
+        file: String,
+        /// What was found and what was expected.
+        problem: String,
+    },
     /// A model of a type that is not implemented.
     #[error("{file}: `model_type` is \"{found}\", which is not known here; known types: {}", known.join(", "))]
     UnknownArchitecture {

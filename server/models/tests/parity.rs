@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use mlx_gate_core::Decoder;
 use mlx_gate_core::decoder::{Pick, RowId, RowStep, Sampler};
@@ -142,5 +143,29 @@ fn the_demo_model_answers_as_with_mlx_lm() {
         let ours = continue_greedily(decoder.as_mut(), row, &expected["prompt"], tokens.len());
         assert_eq!(&ours, tokens, "{question}");
         decoder.close(row);
+    }
+}
+
+/// The same cases with other weights, made by the mlx-lm of this machine.
+#[test]
+fn fresh_cases_say_what_mlx_lm_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let installed = root.join("../../.native/python/bin/python");
+    let python = std::env::var_os("MLX_GATE_PYTHON").map_or(installed, PathBuf::from);
+    if !python.exists() {
+        eprintln!("skipped: parity_live (no Python with mlx-lm; cargo xtask setup --tests installs it)");
+        return;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parity-live");
+    let seed = "500000";
+    let made = Command::new(python)
+        .arg(root.join("tests/parity/make_fixtures.py"))
+        .arg(&folder)
+        .args(["--seed", seed])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    for case in cases(&folder) {
+        check_case(&case, WeightType::F32);
     }
 }

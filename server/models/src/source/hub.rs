@@ -117,7 +117,7 @@ impl ProgressHandler for Bar {
                 self.progress.set_position(known.values().sum());
             }
             DownloadEvent::AggregateProgress { bytes_completed, .. } => {
-                self.progress.set_position(*bytes_completed)
+                self.progress.set_position(*bytes_completed);
             }
             DownloadEvent::Complete => self.progress.finish_and_clear(),
         }

@@ -114,7 +114,10 @@ CASES = {
     "qwen3_tied": Case("qwen3", {"tie_word_embeddings": True}),
     "qwen3_rope_parameters": Case(
         "qwen3",
-        {"rope_theta": "absent", "rope_parameters": {"rope_theta": 5000.0, "rope_type": "linear", "factor": 2.0}},
+        {
+            "rope_theta": "absent",
+            "rope_parameters": {"rope_theta": 5000.0, "rope_type": "linear", "factor": 2.0},
+        },
     ),
     "qwen3_bf16": Case("qwen3", {"num_key_value_heads": 4}, dtype=mx.bfloat16),
     "qwen3_q4": Case("qwen3", bits=4),
@@ -196,14 +199,20 @@ def make(name, case, folder, seed):
         prompt = mx.random.randint(0, VOCABULARY, (PROMPT,))
         tokens, logits, clear = reference(folder, prompt)
         if clear and len(set(tokens)) > 8:
-            expected = {"prompt": prompt.astype(mx.int32), "tokens": mx.array(tokens), "logits": logits[:LOGITS]}
+            expected = {
+                "prompt": prompt.astype(mx.int32),
+                "tokens": mx.array(tokens),
+                "logits": logits[:LOGITS],
+            }
             mx.save_safetensors(str(folder / "expected.safetensors"), expected)
             return
     raise SystemExit(f"{name}: no seed gives clear choices")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -45,7 +45,7 @@ pub(crate) fn fetch(settings: &Settings) -> Result<Vec<Source>, Error> {
 pub(crate) fn start(settings: &Settings, sources: &[Source]) -> Result<LocalEngine, Error> {
     let options = LoadOptions { dtype: settings.dtype };
     let specs = sources.iter().map(|source| spec(source, options)).collect::<Result<_, _>>()?;
-    Ok(LocalEngine::spawn(settings.engine.clone(), specs)?)
+    Ok(LocalEngine::spawn(settings.engine, specs)?)
 }
 
 fn spec(source: &Source, options: LoadOptions) -> Result<ModelSpec, Error> {

@@ -60,6 +60,8 @@ fn compile(root: &Path, toolchain: &Toolchain, target_dir: &Path, names: &[Strin
 fn rustc_flags(root: &Path) -> Vec<String> {
     let mut flags = vec!["--cfg".into(), "getrandom_backend=\"custom\"".into()];
     flags.push(format!("--remap-path-prefix={}=mlx-gate", root.display()));
+    // Debian's standard library lies here.
+    flags.push(format!("--remap-path-prefix={}=native", native::folder(root).display()));
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     if let Some(home) = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))) {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
@@ -67,13 +69,18 @@ fn rustc_flags(root: &Path) -> Vec<String> {
     flags
 }
 
-/// Makes the core `module` a component, unless that was done with this very module.
+/// Makes the core `module` a component, unless this very component was made of this very module.
 fn encode(module: &Path, component: &Path) -> Result<(), Error> {
     let core = fs::read(module).map_err(Error::file("reading", module))?;
-    let mut key = Key::new();
-    key.add(&core);
+    let key = |component: &[u8]| {
+        let mut key = Key::new();
+        key.add(&core);
+        key.add(component);
+        key.hex()
+    };
     let stamp = module.with_extension("encoded");
-    if component.is_file() && fs::read_to_string(&stamp).is_ok_and(|found| found == key.hex()) {
+    let made = fs::read(component).map(|component| key(&component));
+    if made.is_ok_and(|key| fs::read_to_string(&stamp).is_ok_and(|found| found == key)) {
         return Ok(());
     }
     let encoded =
@@ -84,7 +91,7 @@ fn encode(module: &Path, component: &Path) -> Result<(), Error> {
             },
         )?;
     install::file(component, &encoded)?;
-    install::file(&stamp, key.hex().as_bytes())?;
+    install::file(&stamp, key(&encoded))?;
     let name = component.file_stem().unwrap_or_default().display();
     eprintln!("plugins: built {name} ({} KiB)", encoded.len() / 1024);
     Ok(())

@@ -29,5 +29,10 @@ pub(crate) fn install(folder: &Path) -> Result<Program, Error> {
         pip = pip.env("PYTHONPATH", unpacked.join("usr/lib/python3/dist-packages"));
     }
     // Its warning about root is for installations into the system, which this is not.
-    Ok(pip.env("PIP_ROOT_USER_ACTION", "ignore").args(["install", "--quiet", "--disable-pip-version-check"]))
+    Ok(pip.env("PIP_ROOT_USER_ACTION", "ignore").args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-warn-conflicts",
+    ]))
 }

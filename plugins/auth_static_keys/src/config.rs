@@ -1,12 +1,12 @@
 //! The configuration: key entries from a TOML file, from the options, or from both.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use mlx_gate_plugin::{Principal, Rejected};
+use mlx_gate_plugin::Rejected;
 use serde::Deserialize;
 
-use crate::Key;
 use crate::expiry::Expiry;
+use crate::{Account, Key, StaticKeys};
 
 /// The options.
 #[derive(Deserialize)]
@@ -38,8 +38,8 @@ struct Entry {
 }
 
 impl Config {
-    /// All keys, checked and sorted by digest.
-    pub(crate) fn keys(self) -> Result<Vec<Key>, Rejected> {
+    /// Checks all keys, sorts them by digest, and brings their accounts together.
+    pub(crate) fn resolve(self) -> Result<StaticKeys, Rejected> {
         if self.file.is_none() && self.keys.is_none() {
             return Err(Rejected::new(
                 "no keys: set `file` to a key file (`mlx-gate key new` writes its entries)",
@@ -48,44 +48,49 @@ impl Config {
         let mut entries = self.file.as_deref().map(read).transpose()?.unwrap_or_default();
         entries.extend(self.keys.unwrap_or_default());
 
-        let mut names = HashSet::new();
-        if let Some(twice) = entries.iter().find(|entry| !names.insert(entry.name.as_str())) {
+        let mut seen = HashSet::new();
+        if let Some(twice) = entries.iter().find(|entry| !seen.insert(entry.name.as_str())) {
             return Err(Rejected::new(format_args!(
                 "key `{}`: there are two keys of this `name`",
                 twice.name
             )));
         }
-        let mut keys = entries.into_iter().map(Entry::into_key).collect::<Result<Vec<_>, _>>()?;
+        let mut names = String::with_capacity(entries.iter().map(|entry| entry.name.len()).sum());
+        let mut accounts = HashMap::new();
+        let mut keys = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let digest = entry.digest()?;
+            let account = Account { tenant: entry.tenant, roles: entry.roles, scopes: entry.scopes };
+            let next = accounts.len() as u32;
+            let account = *accounts.entry(account).or_insert(next);
+            let expires_ms = entry.expires.map(|expiry| expiry.unix_ms);
+            let name = names.len()..names.len() + entry.name.len();
+            names.push_str(&entry.name);
+            keys.push(Key { digest, name, expires_ms, account });
+        }
         keys.sort_unstable_by_key(|key| key.digest);
         if let Some([one, other]) = keys.array_windows().find(|[one, other]| one.digest == other.digest) {
-            let (one, other) = (&one.principal.subject, &other.principal.subject);
+            let (one, other) = (&names[one.name.clone()], &names[other.name.clone()]);
             return Err(Rejected::new(format_args!("key `{other}`: `hash` is that of key `{one}` too")));
         }
-        Ok(keys)
+        let mut accounts: Vec<_> = accounts.into_iter().collect();
+        accounts.sort_unstable_by_key(|(_, index)| *index);
+        Ok(StaticKeys { keys, names, accounts: accounts.into_iter().map(|(account, _)| account).collect() })
     }
 }
 
 impl Entry {
-    fn into_key(self) -> Result<Key, Rejected> {
+    fn digest(&self) -> Result<[u8; 32], Rejected> {
         if self.name.is_empty() || self.name.len() > 256 || self.name.contains(char::is_control) {
             return Err(Rejected::new("a key's `name` has 1 to 256 bytes and no control characters"));
         }
         // The value is not repeated: somebody who mistakes this field for the key itself would see it in a log.
-        let Some(digest) = self.hash.strip_prefix("sha256:").and_then(unhex) else {
-            return Err(Rejected::new(format_args!(
+        self.hash.strip_prefix("sha256:").and_then(unhex).ok_or_else(|| {
+            Rejected::new(format_args!(
                 "key `{}`: `hash` is not `sha256:` and 64 hexadecimal digits, as `mlx-gate key new` writes it",
                 self.name
-            )));
-        };
-        let principal = Principal {
-            claims: vec![("key".to_owned(), self.name.clone())],
-            subject: self.name,
-            tenant: self.tenant,
-            roles: self.roles,
-            scopes: self.scopes,
-            expires_at: self.expires.map(|expiry| expiry.unix_ms),
-        };
-        Ok(Key { digest, principal })
+            ))
+        })
     }
 }
 

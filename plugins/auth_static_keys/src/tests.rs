@@ -102,9 +102,15 @@ fn expiry_is_read_as_date_time_and_string() {
         ("\"soon\"", None),
         ("12", None),
     ] {
-        let keys = from_file(&format!("[[key]]\nname = \"a\"\nhash = \"{ALPHA}\"\nexpires = {written}"))
-            .map(|plugin| plugin.keys);
-        assert_eq!(keys.ok().and_then(|keys| keys[0].principal.expires_at), unix_ms, "{written}");
+        let plugin = from_file(&format!("[[key]]\nname = \"a\"\nhash = \"{ALPHA}\"\nexpires = {written}"));
+        FakeHost::set_now_ms(0);
+        let expires_ms = plugin.ok().and_then(|plugin| {
+            match plugin.authenticate(request("GET", "/", &[("x-api-key", "alpha")])) {
+                Verdict::Allow(grant) => grant.principal.expires_at,
+                _ => None,
+            }
+        });
+        assert_eq!(expires_ms, unix_ms, "{written}");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::attention::{Heads, Span};
 use crate::cache::{Cache, LayerCache};
 use crate::config::{ConfigFile, optional_positive, positive};
-use crate::layers::{Embedding, Linear, RmsNorm, SwiGlu};
+use crate::layers::{Embedding, Joined, Linear, RmsNorm, SwiGlu};
 use crate::rope::{Rope, RopeConfig, RopePlan};
 use crate::weights::{Bias, Index, Loader};
 
@@ -125,9 +125,8 @@ impl Blueprint for Plan {
 
 struct Attention {
     heads: Heads,
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
+    /// `q_proj`, `k_proj` and `v_proj`.
+    qkv: Joined,
     o_proj: Linear,
     rope: Rope,
 }
@@ -139,20 +138,21 @@ impl Attention {
         let bias = Bias::from(config.attention_bias);
         let hidden = i64::from(config.hidden_size);
         let (queries, keys) = (heads.query_width(), heads.key_width());
+        let qkv = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)]
+            .map(|(layer, width)| (format!("{name}.{layer}"), width));
         Ok(Self {
             heads,
-            q_proj: weights.linear(&format!("{name}.q_proj"), hidden, queries, bias)?,
-            k_proj: weights.linear(&format!("{name}.k_proj"), hidden, keys, bias)?,
-            v_proj: weights.linear(&format!("{name}.v_proj"), hidden, keys, bias)?,
+            qkv: weights.joined(&qkv, hidden, bias)?,
             o_proj: weights.linear(&format!("{name}.o_proj"), queries, hidden, bias)?,
             rope: Rope::new(&plan.rope),
         })
     }
 
     fn forward(&self, x: &Array, span: &Span, cache: &mut LayerCache) -> MlxResult<Array> {
-        let queries = self.heads.split(&self.q_proj.forward(x)?)?;
-        let keys = self.heads.split(&self.k_proj.forward(x)?)?;
-        let values = self.heads.split(&self.v_proj.forward(x)?)?;
+        let [queries, keys, values] = self.qkv.forward(x)?;
+        let queries = self.heads.split(&queries)?;
+        let keys = self.heads.split(&keys)?;
+        let values = self.heads.split(&values)?;
         self.o_proj.forward(&self.heads.attend((&queries, &keys, &values), &self.rope, span, cache)?)
     }
 }

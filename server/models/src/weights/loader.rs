@@ -8,7 +8,7 @@ use super::affine;
 use super::index::{Entry, Index};
 use super::quantization::{Affine, LayerRule, Quantization};
 use crate::Error;
-use crate::layers::{Embedding, Linear, Matrix, RmsNorm};
+use crate::layers::{Embedding, Joined, Linear, Matrix, RmsNorm};
 
 /// Whether a linear layer has a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,20 @@ impl<'a> Loader<'a> {
             Bias::Without => None,
         };
         Ok(Linear::new(weight, bias))
+    }
+
+    /// Linear layers of the same input, each with its name and number of outputs.
+    pub(crate) fn joined(
+        &mut self,
+        layers: &[(String, i64)],
+        inputs: i64,
+        bias: Bias,
+    ) -> Result<Joined, Error> {
+        let mut parts = Vec::new();
+        for (name, outputs) in layers {
+            parts.push(self.linear(name, inputs, *outputs, bias)?);
+        }
+        Ok(if self.rehearsal { Joined::apart(parts) } else { Joined::join(parts)? })
     }
 
     /// A table of `rows` vectors of `columns` numbers, dense or quantized.

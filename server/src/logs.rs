@@ -6,10 +6,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Settings};
 
+/// The compiler of plugins writes down every instruction it makes. That is left out of `trace` unless asked for by name.
+const QUIET: &str = "cranelift=info,regalloc2=info,wasmtime=info";
+
 /// Starts the log. Later calls in one process have no effect.
 pub(crate) fn start(settings: &Settings) {
     // The filter was checked when the settings were resolved; what it cannot parse it leaves out.
-    let filter = EnvFilter::builder().parse_lossy(&settings.log_filter);
+    let wanted = &settings.log_filter;
+    let talkative = ["debug", "trace"].iter().any(|level| wanted.contains(level));
+    let filter = if talkative { format!("{QUIET},{wanted}") } else { wanted.clone() };
+    let filter = EnvFilter::builder().parse_lossy(filter);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Failing means that a log is already there, which is what was asked for.
     let _ = match settings.log_format {

@@ -1,1 +1,12 @@
+//! Whole-server tests: they run the `mlx-gate` program that `cargo xtask test` built, as a person would, and talk to it
+//! over HTTP. This library holds what they share; the tests are under `tests/server`.
 
+mod client;
+mod folder;
+mod guest;
+mod server;
+
+pub use client::{Client, Events, Reply, question_body};
+pub use folder::Folder;
+pub use guest::{component, guest};
+pub use server::{Ended, Server, run};

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::install;
+use crate::shell::{Program, find_program};
 use mlx::Backend;
 
 pub(crate) use cargo_config::CONFIGURED_ENV;
@@ -59,12 +60,27 @@ struct Linked {
 fn link_on_linux(root: &Path, folder: &Path, backend: Option<Backend>) -> Result<Linked, Error> {
     let backend = mlx::remember(folder, backend)?;
     let package = mlx::install(folder, backend)?;
+    if backend == Backend::Cuda && system_library("libcuda.so.1").is_none() {
+        eprintln!(
+            "setup: no NVIDIA driver (libcuda.so.1) here: what is built now will not start on this machine; \
+             `cargo xtask native --backend cpu` goes back"
+        );
+    }
     let mlx_c = mlx_c::build(root, folder, &package)?;
     let blas = blas::find(folder);
     if let Err(error) = &blas {
         eprintln!("setup: without OpenBLAS the CPU is about 25 times slower: {error}");
     }
     Ok(Linked { mlx_c, mlx: package.join("mlx/lib"), blas: blas.ok() })
+}
+
+/// Where the dynamic linker's cache has a library of the system.
+fn system_library(name: &str) -> Option<PathBuf> {
+    let linker = find_program(&["ldconfig"]).unwrap_or_else(|| PathBuf::from("/sbin/ldconfig"));
+    let cache = Program::new(linker).arg("-p").read().ok()?;
+    let line = cache.lines().find(|line| line.split_whitespace().next() == Some(name))?;
+    let path = PathBuf::from(line.rsplit(" => ").next()?.trim());
+    path.is_file().then_some(path)
 }
 
 /// The fast BLAS that our binaries are linked with, for peers that should have it too.

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::install;
-use crate::native::apt;
-use crate::shell::{Program, find_program};
+use crate::native::{apt, system_library};
+use crate::shell::find_program;
 
 /// The file a binary is linked with: `-l:libopenblas.so.0`.
 pub(super) const LIBRARY: &str = "libopenblas.so.0";
 
 /// Folders of OpenBLAS and of its own libraries: the system's, else unpacked into the native folder.
 pub(super) fn find(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    if let Some(system) = installed() {
-        return Ok(vec![system]);
+    if let Some(system) = system_library(LIBRARY).as_deref().and_then(Path::parent) {
+        return Ok(vec![system.to_path_buf()]);
     }
     if find_program(&["apt-get"]).is_none() {
         return Err(Error::missing("OpenBLAS (libopenblas.so.0)", "sudo dnf install -y openblas"));
@@ -34,13 +34,4 @@ pub(super) fn find(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     })?;
     let libraries = place.join("usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
     Ok(vec![libraries.join("openblas-pthread"), libraries])
-}
-
-/// The folder of the system's OpenBLAS, as the dynamic linker's cache knows it.
-fn installed() -> Option<PathBuf> {
-    let linker = find_program(&["ldconfig"]).unwrap_or_else(|| PathBuf::from("/sbin/ldconfig"));
-    let cache = Program::new(linker).arg("-p").read().ok()?;
-    let line = cache.lines().find(|line| line.trim_start().starts_with(LIBRARY))?;
-    let path = Path::new(line.rsplit(" => ").next()?.trim());
-    path.parent().filter(|_| path.is_file()).map(Path::to_path_buf)
 }

@@ -42,19 +42,22 @@ fn mlx_override(root: &Path, linked: &Linked) -> String {
 }
 
 fn link_args(linked: &Linked) -> Vec<String> {
-    // The old kind of rpath also holds for what the libraries need themselves (OpenBLAS: the Fortran runtime).
-    let mut args =
-        vec!["-Wl,--disable-new-dtags".to_string(), format!("-Wl,-rpath,{}", linked.mlx.display())];
+    let mut args = vec![
+        // The old kind of rpath also holds for what the libraries need themselves (OpenBLAS: the Fortran runtime).
+        "-Wl,--disable-new-dtags".to_owned(),
+        // What MLX's library needs is found when the program starts, and a machine that only builds may lack it
+        // (NVIDIA's driver).
+        "-Wl,--allow-shlib-undefined".to_owned(),
+        format!("-Wl,-rpath,{}", linked.mlx.display()),
+    ];
     let Some(folders) = &linked.blas else { return args };
     for folder in folders {
         args.push(format!("-L{}", folder.display()));
         args.push(format!("-Wl,-rpath,{}", folder.display()));
     }
     // No Rust code calls BLAS, so the linker would drop the library again.
-    args.push("-Wl,--push-state,--no-as-needed".into());
-    args.push(format!("-l:{}", blas::LIBRARY));
-    args.push("-Wl,--pop-state".into());
-    args.push("-Wl,--allow-shlib-undefined".into());
+    let blas = format!("-l:{}", blas::LIBRARY);
+    args.extend(["-Wl,--push-state,--no-as-needed".to_owned(), blas, "-Wl,--pop-state".to_owned()]);
     args
 }
 

@@ -1,6 +1,5 @@
 //! What wasmtime's `bindgen!` makes of each published version of the WIT package: one module per version.
 
-#[expect(clippy::pedantic, reason = "generated code")]
 pub(crate) mod v0_1 {
     wasmtime::component::bindgen!({
         inline: "

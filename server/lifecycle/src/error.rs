@@ -24,7 +24,7 @@ pub enum Problem {
     /// No such bundled plugin.
     #[error(
         "there is no bundled plugin of this name; there are: {}. The path of a file contains a `/` or ends in `.wasm`",
-        if .known.is_empty() { "none".to_owned() } else { .known.join(", ") }
+        or_none(.known)
     )]
     UnknownBundled {
         /// The names there are.
@@ -95,7 +95,7 @@ pub enum Problem {
     #[error("its description is unusable: {0}")]
     Description(String),
     /// An option the plugin does not have.
-    #[error("there is no option `{option}`; there are: {}", .known.join(", "))]
+    #[error("there is no option `{option}`; there are: {}", or_none(.known))]
     UnknownOption {
         /// The option.
         option: String,
@@ -147,6 +147,12 @@ pub enum Problem {
     },
 }
 
+impl From<wasmtime::Error> for Problem {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Invalid(format!("{error:#}"))
+    }
+}
+
 /// How a call into a plugin failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -173,6 +179,10 @@ pub enum Failure {
     /// It answered what it may not.
     #[error("answered {0}")]
     Answer(String),
+}
+
+fn or_none(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn list(names: &[String]) -> String {

@@ -76,7 +76,9 @@ impl Generation {
         if self.authenticators.is_empty() {
             return Ok(None);
         }
-        self.expect_clear_credentials(head)?;
+        if let Some(message) = self.ambiguity(head) {
+            return Err(Refusal::AmbiguousCredentials { message });
+        }
         let mut challenges = Vec::new();
         for plugin in &self.authenticators {
             match plugin.authenticate(head).await {
@@ -109,20 +111,14 @@ impl Generation {
 
     /// Two values of one credential header, or one that is not text, mean different things to different readers, and a
     /// plugin should not have to choose.
-    fn expect_clear_credentials(&self, head: &RequestHead) -> Result<(), Refusal> {
-        let ambiguous = |message| Err(Refusal::AmbiguousCredentials { message });
-        for name in self.authenticators.iter().flat_map(Plugin::credential_headers) {
+    fn ambiguity(&self, head: &RequestHead) -> Option<String> {
+        self.authenticators.iter().flat_map(Plugin::credential_headers).find_map(|name| {
             let mut values = head.headers.iter().filter(|(given, _)| given == name).map(|(_, value)| value);
             match (values.next(), values.next()) {
-                (Some(_), Some(_)) => {
-                    return ambiguous(format!("the header `{name}` is given more than once"));
-                }
-                (Some(HeaderValue::NotUtf8), None) => {
-                    return ambiguous(format!("the header `{name}` is not valid UTF-8"));
-                }
-                _ => {}
+                (Some(_), Some(_)) => Some(format!("the header `{name}` is given more than once")),
+                (Some(HeaderValue::NotUtf8), None) => Some(format!("the header `{name}` is not valid UTF-8")),
+                _ => None,
             }
-        }
-        Ok(())
+        })
     }
 }

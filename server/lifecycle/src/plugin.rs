@@ -80,10 +80,9 @@ impl Plugin {
         component: &Component,
         limits: Limits,
     ) -> Result<Self, Problem> {
-        let invalid = |error: wasmtime::Error| Problem::Invalid(format!("{error:#}"));
-        let component = runtime.linker.instantiate_pre(component).map_err(invalid)?;
-        let lifecycle = lifecycle::GuestIndices::new(&component).map_err(invalid)?;
-        let authenticate = authenticate::GuestIndices::new(&component).map_err(invalid)?;
+        let component = runtime.linker.instantiate_pre(component)?;
+        let lifecycle = lifecycle::GuestIndices::new(&component)?;
+        let authenticate = authenticate::GuestIndices::new(&component)?;
         let runtime = runtime.clone();
         Ok(Self { name, description, runtime, component, lifecycle, authenticate, config: None, limits })
     }

@@ -1,7 +1,7 @@
 //! `crypto`: the expensive or delicate primitives, native.
 
 use std::num::NonZero;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
@@ -15,8 +15,8 @@ use crate::crypto::{self, password, signature};
 
 /// Password hashes that run at a time, in the whole process: one per core. More would only take turns, and a flood of
 /// guesses must not take every thread the server has.
-static PASSWORD_SLOTS: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
+static PASSWORD_SLOTS: LazyLock<Arc<Semaphore>> =
+    LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))));
 
 impl Host for State {
     fn digest(&mut self, algorithm: DigestAlgorithm, data: Vec<u8>) -> Vec<u8> {
@@ -47,8 +47,15 @@ impl Host for State {
     async fn verify_password(&mut self, hash: String, password: String) -> Result<bool, Error> {
         let began = Instant::now();
         let password = Zeroizing::new(password);
-        let outcome = match PASSWORD_SLOTS.acquire().await {
-            Ok(_slot) => tokio::task::spawn_blocking(move || password::verify(&hash, &password)).await,
+        let outcome = match PASSWORD_SLOTS.clone().acquire_owned().await {
+            // The slot is held until the hash is done, not until the request is: a client that hangs up frees nothing.
+            Ok(slot) => {
+                tokio::task::spawn_blocking(move || {
+                    let _slot = slot;
+                    password::verify(&hash, &password)
+                })
+                .await
+            }
             Err(_) => return Err(Error::Unsupported),
         };
         // The hash's time is not the plugin's.

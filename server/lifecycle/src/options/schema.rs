@@ -35,20 +35,16 @@ pub(super) fn expected(schema: &Value) -> String {
         let choices: Vec<_> = choices.iter().map(ToString::to_string).collect();
         return format!("one of {}", choices.join(", "));
     }
-    let mut text = match schema.get("type") {
+    let mut parts = vec![match schema.get("type") {
         Some(Value::String(name)) => with_article(name),
         Some(Value::Array(names)) => {
             names.iter().filter_map(Value::as_str).map(with_article).collect::<Vec<_>>().join(" or ")
         }
         _ => "something else".to_owned(),
-    };
-    if let Some(least) = schema.get("minimum") {
-        text += &format!(", at least {least}");
-    }
-    if let Some(most) = schema.get("maximum") {
-        text += &format!(", at most {most}");
-    }
-    text
+    }];
+    parts.extend(schema.get("minimum").map(|least| format!("at least {least}")));
+    parts.extend(schema.get("maximum").map(|most| format!("at most {most}")));
+    parts.join(", ")
 }
 
 /// Checks a whole configuration. Errors name the path of the wrong value and never repeat the value.

@@ -28,17 +28,17 @@ const GRANTED: &[&str] = &["kv", "http"];
 /// Reads a component's bytes and makes sure that they are one.
 pub(super) fn read(source: &Source, bundled: &[Bundled]) -> Result<Vec<u8>, Problem> {
     let bytes = match source {
-        Source::Bundled(name) => match bundled.iter().find(|plugin| plugin.name == name) {
-            Some(plugin) => plugin.bytes.to_vec(),
-            None => {
-                let known = bundled.iter().map(|plugin| plugin.name.to_owned()).collect();
-                return Err(Problem::UnknownBundled { known });
-            }
-        },
+        Source::Bundled(name) => read_bundled(name, bundled)?,
         Source::File(path) => read_file(path)?,
     };
     expect_component(&bytes)?;
     Ok(bytes)
+}
+
+fn read_bundled(name: &str, bundled: &[Bundled]) -> Result<Vec<u8>, Problem> {
+    let known = || bundled.iter().map(|plugin| plugin.name.to_owned()).collect();
+    let plugin = bundled.iter().find(|plugin| plugin.name == name);
+    plugin.map(|plugin| plugin.bytes.to_vec()).ok_or_else(|| Problem::UnknownBundled { known: known() })
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
@@ -80,21 +80,20 @@ pub(super) fn inspect(engine: &Engine, component: &Component) -> Result<(), Prob
     let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
     expect_version(imports.iter().chain(&exports))?;
 
-    let (ours, foreign): (Vec<_>, Vec<_>) =
-        imports.iter().partition(|name| interface(name).is_some_and(|name| LINKED.contains(&name)));
-    drop(ours);
-    let (grantable, foreign): (Vec<&String>, Vec<&String>) =
-        foreign.into_iter().partition(|name| interface(name).is_some_and(|name| GRANTED.contains(&name)));
+    let among = |names: &[&str], import: &str| interface(import).is_some_and(|name| names.contains(&name));
+    let unlinked = imports.into_iter().filter(|import| !among(LINKED, import));
+    let (grantable, foreign): (Vec<String>, Vec<String>) =
+        unlinked.partition(|import| among(GRANTED, import));
     if !foreign.is_empty() {
         let hint = if foreign.iter().any(|name| name.starts_with("wasi:")) {
             "WASI is not linked; build for `wasm32-unknown-unknown`, which does not need it"
         } else {
             "they are `host` and `crypto`"
         };
-        return Err(Problem::UnknownImports { found: foreign.into_iter().cloned().collect(), hint });
+        return Err(Problem::UnknownImports { found: foreign, hint });
     }
     if !grantable.is_empty() {
-        return Err(Problem::Ungranted(grantable.into_iter().cloned().collect()));
+        return Err(Problem::Ungranted(grantable));
     }
     if !exports.iter().any(|name| name == LIFECYCLE) {
         return Err(Problem::NoLifecycle(LIFECYCLE));

@@ -41,8 +41,7 @@ impl Setup {
             (bytes, instrumented, component)
         })
         .await?;
-        let component = component.map_err(invalid)?;
-        Ok(Self { runtime: runtime.clone(), bytes, component, instrumented })
+        Ok(Self { runtime: runtime.clone(), bytes, component: component?, instrumented })
     }
 
     pub(super) fn component(&self) -> &Component {
@@ -83,8 +82,7 @@ impl Setup {
         }
         let snapshot = capture(&self.bytes, &mut fresh).await?;
         let engine = self.runtime.engine.clone();
-        let component =
-            blocking(move || Component::from_binary(&engine, &snapshot)).await?.map_err(invalid)?;
+        let component = blocking(move || Component::from_binary(&engine, &snapshot)).await??;
         Ok((component, true))
     }
 
@@ -93,8 +91,8 @@ impl Setup {
         name: Arc<str>,
         limits: &Limits,
     ) -> Result<(Fresh<'_>, lifecycle::GuestIndices), Problem> {
-        let component = self.runtime.linker.instantiate_pre(&self.component).map_err(invalid)?;
-        let indices = lifecycle::GuestIndices::new(&component).map_err(invalid)?;
+        let component = self.runtime.linker.instantiate_pre(&self.component)?;
+        let indices = lifecycle::GuestIndices::new(&component)?;
         let bounds = Bounds { time: limits.configure, memory: limits.memory, transfer: limits.transfer };
         let state = State::new(name, bounds).while_configuring();
         let fresh = Fresh::new(&self.runtime, &component, state)
@@ -118,9 +116,9 @@ async fn capture(bytes: &[u8], fresh: &mut Fresh<'_>) -> Result<Vec<u8>, Problem
     // Reading all of a memory counts as handing it over.
     fresh.store.set_hostcall_fuel(usize::MAX);
     let wizer = Wizer::new();
-    let (context, _) = wizer.instrument_component(bytes).map_err(invalid)?;
+    let (context, _) = wizer.instrument_component(bytes)?;
     let mut reader = Reader { store: &mut fresh.store, instance: fresh.instance };
-    wizer.snapshot_component(&context, &mut reader).await.map_err(invalid)
+    Ok(wizer.snapshot_component(&context, &mut reader).await?)
 }
 
 /// Reads an instrumented instance's state. The exports are `wasmtime-wizer`'s own and have the types it gave them.
@@ -179,8 +177,4 @@ impl ComponentInstanceState for Reader<'_> {
 /// Compiling takes tens of milliseconds and more: off the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|failed| Problem::Invalid(failed.to_string()))
-}
-
-fn invalid(error: wasmtime::Error) -> Problem {
-    Problem::Invalid(format!("{error:#}"))
 }

@@ -1,0 +1,7 @@
+//! Loads guests of every bad kind and sends them requests. Each guest is `tests/guests/frame.wat` with a few lines of
+//! WebAssembly text put in; `guest` builds them.
+
+mod chain;
+mod guest;
+mod hostile;
+mod refused;

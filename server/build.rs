@@ -18,7 +18,7 @@ fn main() {
     match plugins() {
         Ok(plugins) => write_table(&plugins),
         Err(problem) => {
-            println!("cargo::error={problem}: run `cargo xtask setup`, which builds the bundled plugins")
+            println!("cargo::error={problem}: run `cargo xtask setup`, which builds the bundled plugins");
         }
     }
 }
@@ -42,12 +42,11 @@ fn plugins() -> Result<Vec<(String, PathBuf)>, String> {
 }
 
 fn write_table(plugins: &[(String, PathBuf)]) {
-    let mut table = String::from("[\n");
-    for (name, path) in plugins {
+    let rows = plugins.iter().map(|(name, path)| {
         println!("cargo::rerun-if-changed={}", path.display());
-        table += &format!("    ({name:?}, include_bytes!({path:?})),\n");
-    }
-    table += "]\n";
+        format!("    ({name:?}, include_bytes!({:?})),\n", path.display().to_string())
+    });
+    let table = format!("[\n{}]\n", rows.collect::<String>());
     let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
     fs::write(Path::new(&out).join("bundled.rs"), table).expect("cargo's OUT_DIR can be written");
 }

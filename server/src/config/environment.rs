@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::options::{ALL, CONFIG, LOG_LEVEL, Opt, Shape};
+use super::options::{ALL, CONFIG, LOG_LEVEL, Opt, PORT, Shape};
 use super::source::{Given, Mistake, Source, Value};
 use super::{Layer, nearest};
 
@@ -39,6 +39,13 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
         let foreign = || (option.name == LOG_LEVEL.name).then_some("RUST_LOG".to_owned());
         let Some(name) = new.or_else(|| old.map(str::to_owned)).or_else(foreign) else { continue };
         let Some(value) = variables.get(&name) else { continue };
+        if option.name == PORT.name && value.to_string_lossy().starts_with("tcp://") {
+            environment.warnings.push(format!(
+                "{name} is left out: Kubernetes set it, for a service of that name; `enableServiceLinks: false` in the \
+                 pod's spec stops that"
+            ));
+            continue;
+        }
         environment.take(option, name, value);
     }
     environment.warn_of_near_misses(variables.keys());
@@ -62,8 +69,7 @@ impl Environment {
 
     /// A variable with a slip in its name would otherwise be left out without a word.
     fn warn_of_near_misses<'a>(&mut self, names: impl Iterator<Item = &'a String>) {
-        let known: Vec<String> =
-            std::iter::once(&CONFIG).chain(ALL).map(|option| option.variable()).collect();
+        let known: Vec<String> = std::iter::once(&CONFIG).chain(ALL).map(Opt::variable).collect();
         for name in names.filter(|name| name.starts_with("MLX_GATE_")) {
             if known.contains(name) || NOT_OPTIONS.contains(&name.as_str()) {
                 continue;

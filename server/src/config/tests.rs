@@ -89,6 +89,13 @@ fn a_slip_in_a_variable_is_pointed_out() {
 }
 
 #[test]
+fn what_kubernetes_sets_for_a_service_of_our_name_is_no_port() {
+    let resolved = configured(&[], &[("MLX_GATE_PORT", "tcp://10.0.0.1:80")], None).unwrap();
+    assert_eq!(resolved.settings.port, 8000);
+    assert_eq!(resolved.warnings.len(), 1);
+}
+
+#[test]
 fn lists_come_from_all_three_places() {
     let models = |flags: &[&str], variables: &[(&str, &str)], file| {
         configured(flags, variables, file).unwrap().settings.models
@@ -143,7 +150,9 @@ fn every_mistake_is_reported_with_its_place() {
 
 #[test]
 fn mistakes() {
-    let table: &[(&[&str], &[(&str, &str)], &str, &str)] = &[
+    // Flags, variables, file, and what is said.
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, &'a str);
+    let table: &[Case] = &[
         (&["--api-key", ""], &[], "", "--api-key: the key is empty; leave the option out to run without one"),
         (
             &[],

@@ -6,9 +6,8 @@ use mlx_gate_core::Lifecycle;
 use mlx_gate_lifecycle::{Bundled, Config, Gate, PluginSpec, static_keys};
 use tokio::runtime::Runtime;
 
-use crate::bundled;
 use crate::config::Settings;
-use crate::listen::Reserved;
+use crate::{bundled, listen};
 
 /// The subject of whoever presents the key of `--api-key`.
 const ONE_KEY: &str = "api-key";
@@ -28,13 +27,13 @@ pub(crate) enum Error {
 }
 
 /// Loads the plugins, and refuses a public address that none of them guards.
-pub(crate) fn open(settings: &Settings, address: &Reserved, runtime: &Runtime) -> Result<Gate, Error> {
+pub(crate) fn open(settings: &Settings, address: SocketAddr, runtime: &Runtime) -> Result<Gate, Error> {
     let bundled: Vec<Bundled> =
         bundled::PLUGINS.iter().map(|&(name, bytes)| Bundled { name, bytes }).collect();
     let config = Config { plugins: plugins(settings), ..Config::default() };
     let gate = runtime.block_on(Gate::load(&config, &bundled))?;
-    if address.is_public() && !gate.authenticates() && !settings.allow_anonymous {
-        return Err(Error::OpenDoor(address.address()));
+    if listen::is_public(address) && !gate.authenticates() && !settings.allow_anonymous {
+        return Err(Error::OpenDoor(address));
     }
     Ok(gate)
 }

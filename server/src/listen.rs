@@ -48,9 +48,27 @@ pub(crate) enum Error {
     },
 }
 
+/// The address of a host. Of a name with several, an IPv4 one: `localhost` then works for clients that know only
+/// `127.0.0.1`.
+pub(crate) fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    let unresolved =
+        |cause: &dyn std::fmt::Display| Error::Unresolved { host: host.to_owned(), cause: cause.to_string() };
+    let addresses: Vec<SocketAddr> =
+        (host, port).to_socket_addrs().map_err(|error| unresolved(&error))?.collect();
+    let best = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    best.copied().ok_or_else(|| unresolved(&"it has no address"))
+}
+
+/// Whether other machines could reach an address.
+pub(crate) fn is_public(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
+}
+
 /// Binds an address without listening on it.
-pub(crate) fn reserve(host: &str, port: u16) -> Result<Reserved, Error> {
-    let wanted = resolve(host, port)?;
+pub(crate) fn reserve(wanted: SocketAddr) -> Result<Reserved, Error> {
     let bound = || {
         let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // Otherwise a restart would have to wait for the last connections of the server before it to be forgotten.
@@ -66,11 +84,6 @@ impl Reserved {
     /// The address, with the real port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Whether other machines could reach it.
-    pub(crate) fn is_public(&self) -> bool {
-        !self.address.ip().to_canonical().is_loopback()
     }
 
     /// Begins to listen. Has to be called within the runtime.
@@ -90,20 +103,6 @@ impl Error {
     }
 }
 
-/// The address of a host. Of a name with several, an IPv4 one: `localhost` then works for clients that know only
-/// `127.0.0.1`.
-fn resolve(host: &str, port: u16) -> Result<SocketAddr, Error> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, port));
-    }
-    let unresolved =
-        |cause: &dyn std::fmt::Display| Error::Unresolved { host: host.to_owned(), cause: cause.to_string() };
-    let addresses: Vec<SocketAddr> =
-        (host, port).to_socket_addrs().map_err(|error| unresolved(&error))?.collect();
-    let best = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
-    best.copied().ok_or_else(|| unresolved(&"it has no address"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,22 +110,23 @@ mod tests {
     #[test]
     fn a_taken_port_is_named_with_the_flag_that_changes_it() {
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = other.local_addr().unwrap().port();
-        let error = reserve("127.0.0.1", port).err().unwrap().to_string();
-        assert!(error.starts_with(&format!("port {port} on 127.0.0.1 is taken")), "{error}");
+        let address = other.local_addr().unwrap();
+        let error = reserve(address).err().unwrap().to_string();
+        assert!(error.starts_with(&format!("port {} on 127.0.0.1 is taken", address.port())), "{error}");
         assert!(error.contains("--port"), "{error}");
     }
 
     #[test]
     fn only_loopback_is_private() {
-        let public = |host| reserve(host, 0).unwrap().is_public();
-        assert!(!public("127.0.0.1") && !public("127.0.0.2") && !public("localhost"));
-        assert!(public("0.0.0.0"));
+        let public = |host| is_public(resolve(host, 0).unwrap());
+        assert!(!public("127.0.0.1") && !public("127.0.0.2") && !public("::1") && !public("localhost"));
+        assert!(!public("::ffff:127.0.0.1"));
+        assert!(public("0.0.0.0") && public("::") && public("192.0.2.1"));
     }
 
     #[test]
     fn an_address_of_another_machine_is_named() {
-        let error = reserve("192.0.2.1", 1).err().unwrap().to_string();
+        let error = reserve(resolve("192.0.2.1", 1).unwrap()).err().unwrap().to_string();
         assert_eq!(error, "this machine has no address 192.0.2.1; choose one of its own with --host");
     }
 }

@@ -16,9 +16,9 @@ use crate::{gate, listen, models};
 
 /// Serves until told to stop. What is quick to find wrong is looked at first: address, plugins, then models.
 pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
-    let reserved = listen::reserve(&settings.host, settings.port)?;
+    let reserved = listen::reserve(listen::resolve(&settings.host, settings.port)?)?;
     let runtime = Runtime::new().map_err(Error::System)?;
-    let gate = gate::open(settings, &reserved, &runtime)?;
+    let gate = gate::open(settings, reserved.address(), &runtime)?;
     let sources = models::fetch(settings)?;
     let engine = Arc::new(models::start(settings, &sources)?);
 
@@ -38,10 +38,10 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
     })
 }
 
-/// Does of [`serve`] what does not take long: address and plugins, but neither models nor serving.
+/// Does of [`serve`] what neither takes long nor needs the port, which a running server may hold: address and plugins.
 pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
-    let reserved = listen::reserve(&settings.host, settings.port)?;
-    gate::open(settings, &reserved, &Runtime::new().map_err(Error::System)?)?;
+    let address = listen::resolve(&settings.host, settings.port)?;
+    gate::open(settings, address, &Runtime::new().map_err(Error::System)?)?;
     eprintln!("the configuration is good");
     Ok(())
 }

@@ -6,6 +6,8 @@ mod auth;
 mod chat;
 mod clients;
 mod configuration;
+mod htpasswd;
+mod jwt;
 mod logs;
 mod requests;
 mod shutdown;

@@ -38,6 +38,20 @@ fn an_idle_server_stops_at_once() {
 }
 
 #[test]
+fn the_drain_ends_with_the_timeout() {
+    // Far more work than fits into a second.
+    let server = Server::start(&["--max-rows", "1", "--timeout", "1"]);
+    let client = server.client();
+    let mut streams: Vec<_> = (0..24).map(|_| client.stream(CHAT, &endless())).collect();
+    streams[0].next().unwrap();
+    server.interrupt();
+    let ends: Vec<Option<String>> = streams.into_iter().map(Iterator::last).collect();
+    assert!(ends.iter().any(|end| end.as_deref() != Some("[DONE]")), "every answer was finished");
+    let (status, log) = server.wait();
+    assert!(status.success(), "{status}\n{log}");
+}
+
+#[test]
 fn a_second_interrupt_does_not_wait() {
     // Streams one after another, so that there is work left however fast the first ones end.
     let server = Server::start(&["--max-rows", "1"]);

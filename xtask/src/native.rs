@@ -82,12 +82,3 @@ fn system_library(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(line.rsplit(" => ").next()?.trim());
     path.is_file().then_some(path)
 }
-
-/// The fast BLAS that our binaries are linked with, for peers that should have it too.
-pub(crate) fn blas_library(root: &Path) -> Option<PathBuf> {
-    if !cfg!(target_os = "linux") {
-        return None;
-    }
-    let folders = blas::find(&folder(root)).ok()?;
-    folders.into_iter().map(|folder| folder.join(blas::LIBRARY)).find(|path| path.is_file())
-}

@@ -1,6 +1,6 @@
 //! `cargo xtask setup`: everything that building, serving and testing need, gotten once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::Error;
 use crate::native::mlx::Backend;
@@ -28,12 +28,5 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Error> {
 /// Sets up for comparisons and gives a cargo whose tests know where the Python is, if there is one.
 pub(crate) fn cargo_with_python(root: &Path) -> Result<Program, Error> {
     run(root, &Options::default())?;
-    Ok(comparison_env(root).into_iter().fold(cargo(root), |cargo, (name, value)| cargo.env(name, value)))
-}
-
-/// The environment in which tests and benchmarks find what they compare with.
-pub(crate) fn comparison_env(root: &Path) -> Vec<(&'static str, PathBuf)> {
-    let python = python::find(root).map(|python| (python::VARIABLE, python));
-    let blas = native::blas_library(root).map(|library| ("MLX_GATE_OPENBLAS", library));
-    python.into_iter().chain(blas).collect()
+    Ok(python::find(root).into_iter().fold(cargo(root), |cargo, python| cargo.env(python::VARIABLE, python)))
 }

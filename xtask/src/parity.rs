@@ -9,19 +9,8 @@ use crate::{python, setup};
 
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
     let cargo = setup::cargo_with_python(root)?;
-    cargo
-        .args([
-            "test",
-            "--release",
-            "--workspace",
-            "--test",
-            "parity",
-            "--test",
-            "templates",
-            "--",
-            "--nocapture",
-        ])
-        .run()?;
+    let tests = cargo.args(["test", "--release", "--workspace", "--test", "parity", "--test", "text"]);
+    tests.args(["--", "--nocapture"]).run()?;
     let Some(python) = python::find(root) else {
         eprintln!("skipped: templates against live transformers (no Python)");
         return Ok(());

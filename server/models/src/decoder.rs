@@ -23,7 +23,7 @@ pub(crate) struct MlxDecoder {
 }
 
 enum Row {
-    Open(Cache),
+    Open(OpenRow),
     /// The device failed in the middle of a step, so that nobody knows what the cache holds.
     Broken,
 }
@@ -35,11 +35,12 @@ impl MlxDecoder {
 
     fn step_row(&mut self, step: &mut RowStep<'_>) -> Result<Option<u32>, RowError> {
         let row = self.rows.get_mut(&step.row).ok_or(RowError::Unknown(step.row))?;
-        let Row::Open(cache) = row else {
+        let Row::Open(open) = row else {
             return Err(RowError::Device("an earlier step of this row failed".into()));
         };
-        check_tokens(step.tokens, &self.facts, cache.length)?;
-        let result = advance(self.model.as_ref(), cache, step.tokens, &mut step.pick);
+        check_tokens(step.tokens, &self.facts, open.cache.length)?;
+        let result =
+            open.advance(self.model.as_ref(), step.tokens, &mut step.pick, self.facts.context_length);
         if matches!(result, Err(RowError::Device(_))) {
             *row = Row::Broken;
         }
@@ -65,7 +66,7 @@ impl Decoder for MlxDecoder {
     fn open(&mut self) -> Result<RowId, Error> {
         let id = RowId(self.next_row);
         self.next_row += 1;
-        self.rows.insert(id, Row::Open(Cache::new(self.layers)));
+        self.rows.insert(id, Row::Open(OpenRow { cache: Cache::new(self.layers), ahead: None }));
         Ok(id)
     }
 
@@ -77,8 +78,9 @@ impl Decoder for MlxDecoder {
 
     fn trim(&mut self, row: RowId, length: u32) -> Result<(), Error> {
         match self.rows.get_mut(&row) {
-            Some(Row::Open(cache)) => {
-                cache.trim(i32::try_from(length).unwrap_or(i32::MAX));
+            Some(Row::Open(open)) => {
+                open.ahead = None;
+                open.cache.trim(i32::try_from(length).unwrap_or(i32::MAX));
                 Ok(())
             }
             Some(Row::Broken) => Ok(()),
@@ -105,45 +107,109 @@ fn check_tokens(tokens: &[u32], facts: &Facts, length: i32) -> Result<(), RowErr
     Ok(())
 }
 
-/// Appends tokens to a row and picks the one that follows.
-fn advance(
-    model: &dyn Model,
-    cache: &mut Cache,
-    tokens: &[u32],
-    pick: &mut Pick<'_>,
-) -> Result<Option<u32>, RowError> {
-    let count = tokens.len() as i32;
-    let hidden = model.forward(&Array::from_slice(tokens, &[1, count]), cache).map_err(device)?;
-    cache.length += count;
-    if matches!(pick, Pick::Nothing) {
-        transforms::eval(cache.arrays()).map_err(device)?;
-        return Ok(None);
+/// A row, and the step it is expected to be asked for next.
+///
+/// Who decodes greedily most often feeds back the token just chosen. So the device starts on that step while the host
+/// still hands the token around, as mlx-lm's `generate_step` does. The cache notices nothing of a guess that was wrong:
+/// its keys and values lie behind the row's end, where the next step overwrites them.
+struct OpenRow {
+    cache: Cache,
+    ahead: Option<Ahead>,
+}
+
+/// A step begun in advance: what is chosen if the row goes on with the token `after`.
+struct Ahead {
+    after: u32,
+    choice: Choice,
+}
+
+/// The likeliest token and its logit, on the device; they may still be in the making.
+struct Choice {
+    token: Array,
+    best: Array,
+}
+
+impl OpenRow {
+    /// Appends tokens and picks the one that follows.
+    fn advance(
+        &mut self,
+        model: &dyn Model,
+        tokens: &[u32],
+        pick: &mut Pick<'_>,
+        context_length: u32,
+    ) -> Result<Option<u32>, RowError> {
+        let count = tokens.len() as i32;
+        if let (Pick::Greedy, Some(ahead)) = (&pick, self.ahead.take_if(|ahead| tokens == [ahead.after])) {
+            self.cache.length += count;
+            return self.decode(model, &ahead.choice, context_length).map(Some);
+        }
+        self.ahead = None;
+        let hidden =
+            model.forward(&Array::from_slice(tokens, &[1, count]), &mut self.cache).map_err(device)?;
+        self.cache.length += count;
+        match pick {
+            Pick::Nothing => {
+                transforms::eval(self.cache.arrays()).map_err(device)?;
+                Ok(None)
+            }
+            // The first token after a prompt is waited for at once: many a request wants no more than that.
+            Pick::Greedy if count > 1 => Choice::begin(model, &hidden).map_err(device)?.read().map(Some),
+            Pick::Greedy => {
+                let choice = Choice::begin(model, &hidden).map_err(device)?;
+                self.decode(model, &choice, context_length).map(Some)
+            }
+            Pick::Sample(sampler) => {
+                let logits = last_logits(model, &hidden).map_err(device)?;
+                sampled(&logits, *sampler).map(Some)
+            }
+        }
     }
-    let last = hidden.try_index((.., count - 1..count)).map_err(device)?;
-    let logits = model.logits(&last).and_then(|logits| logits.reshape(&[-1])).map_err(device)?;
-    match pick {
-        Pick::Nothing => Ok(None),
-        Pick::Greedy => likeliest(&logits).map(Some),
-        Pick::Sample(sampler) => sampled(&logits, *sampler).map(Some),
+
+    /// Starts on the step after a choice, then waits for the choice.
+    fn decode(&mut self, model: &dyn Model, choice: &Choice, context_length: u32) -> Result<u32, RowError> {
+        if self.cache.length.unsigned_abs() >= context_length {
+            return choice.read();
+        }
+        let input = choice.token.reshape(&[1, 1]).map_err(device)?;
+        let hidden = model.forward(&input, &mut self.cache).map_err(device)?;
+        let next = Choice::begin(model, &hidden).map_err(device)?;
+        let after = choice.read()?;
+        self.ahead = Some(Ahead { after, choice: next });
+        Ok(after)
     }
 }
 
-/// The index of the largest logit. Where logits are not numbers, what `argmax` finds is not one either.
-fn likeliest(logits: &Array) -> Result<u32, RowError> {
-    let token = argmax(logits, false).map_err(device)?;
-    let best = logits.take(&token).and_then(|best| best.as_type::<f32>()).map_err(device)?;
-    transforms::eval([&token, &best]).map_err(device)?;
-    let best: f32 = best.try_item_exact().map_err(|error| RowError::Device(error.to_string()))?;
-    if !best.is_finite() {
-        return Err(RowError::BadLogits);
+impl Choice {
+    /// Has the device start on the choice that follows from hidden states.
+    fn begin(model: &dyn Model, hidden: &Array) -> Result<Self, Exception> {
+        let logits = last_logits(model, hidden)?;
+        let token = argmax(&logits, false)?;
+        let best = logits.take(&token)?.as_type::<f32>()?;
+        transforms::async_eval([&token, &best])?;
+        Ok(Self { token, best })
     }
-    token.try_item_exact().map_err(|error| RowError::Device(error.to_string()))
+
+    /// Waits for the token. Where logits are not numbers, what `argmax` finds is not one either.
+    fn read(&self) -> Result<u32, RowError> {
+        transforms::eval([&self.token, &self.best]).map_err(device)?;
+        let best: f32 = self.best.try_item_exact().map_err(|error| RowError::Device(error.to_string()))?;
+        if !best.is_finite() {
+            return Err(RowError::BadLogits);
+        }
+        self.token.try_item_exact().map_err(|error| RowError::Device(error.to_string()))
+    }
+}
+
+/// The logits `[vocabulary]` that follow the last of the hidden states `[1, tokens, features]`.
+fn last_logits(model: &dyn Model, hidden: &Array) -> Result<Array, Exception> {
+    let count = hidden.dim(1);
+    model.logits(&hidden.try_index((.., count - 1..count))?)?.reshape(&[-1])
 }
 
 fn sampled(logits: &Array, sampler: &mut dyn Sampler) -> Result<u32, RowError> {
     let logits = logits.as_type::<f32>().map_err(device)?;
     let mut numbers = logits.to_vec_exact::<f32>().map_err(|error| RowError::Device(error.to_string()))?;
-    if numbers.iter().all(|logit| !logit.is_finite()) {
+    if numbers.iter().any(|logit| logit.is_nan() || *logit == f32::INFINITY) {
         return Err(RowError::BadLogits);
     }
     let size = numbers.len();

@@ -93,6 +93,21 @@ fn a_trimmed_row_goes_on_as_if_the_rest_had_never_been() {
 }
 
 #[test]
+fn a_row_may_go_on_with_another_token_than_the_one_chosen() {
+    for model in MODELS {
+        let mut decoder = decoder(model);
+        let prompt = prompt(8, 11);
+        let row = decoder.open().unwrap();
+        let chosen = greedy(decoder.as_mut(), row, &prompt, 6);
+        let other = (chosen[5] + 1) % 96;
+        let fresh = decoder.open().unwrap();
+        let whole = [&prompt[..], &chosen[..5], &[other]].concat();
+        let expected = greedy(decoder.as_mut(), fresh, &whole, 12);
+        assert_eq!(greedy(decoder.as_mut(), row, &[other], 12), expected, "{model}");
+    }
+}
+
+#[test]
 fn rows_do_not_notice_each_other() {
     for model in MODELS {
         let mut decoder = decoder(model);

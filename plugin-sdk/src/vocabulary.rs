@@ -12,6 +12,14 @@ impl RequestHead {
     pub fn header(&self, name: &str) -> Option<&str> {
         value(&self.headers, name)
     }
+
+    /// What follows the scheme in `Authorization`, where it is this one: the token of `Bearer <token>`, say. Schemes are
+    /// case-insensitive (RFC 9110 section 11.1). The plugin has to declare `authorization` as a credential header.
+    pub fn authorization(&self, scheme: &str) -> Option<&str> {
+        let given = self.credential("authorization")?.trim();
+        let (name, rest) = given.split_once(' ').unwrap_or((given, ""));
+        name.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+    }
 }
 
 fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -1,6 +1,6 @@
 //! The configuration: key entries from a TOML file, from the options, or from both.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use mlx_gate_plugin::Rejected;
 use serde::Deserialize;
@@ -45,37 +45,65 @@ impl Config {
                 "no keys: set `file` to a key file (`mlx-gate key new` writes its entries)",
             ));
         }
-        let mut entries = self.file.as_deref().map(read).transpose()?.unwrap_or_default();
-        entries.extend(self.keys.unwrap_or_default());
+        let text = self.file.as_deref().unwrap_or_default();
+        let inline = self.keys.unwrap_or_default();
+        let mut table = Table::with_room_for(text.matches("[[").count() + inline.len());
+        read(text, |entry| table.add(entry))?;
+        inline.into_iter().try_for_each(|entry| table.add(entry))?;
+        table.finish()
+    }
+}
 
-        let mut seen = HashSet::new();
-        if let Some(twice) = entries.iter().find(|entry| !seen.insert(entry.name.as_str())) {
-            return Err(Rejected::new(format_args!(
-                "key `{}`: there are two keys of this `name`",
-                twice.name
-            )));
+/// Takes entries in one at a time. The room for all of them is made before the first one is read, low in memory and in one
+/// piece; read into a list first, what lasts would lie scattered between what does not.
+struct Table {
+    keys: Vec<Key>,
+    names: String,
+    accounts: HashMap<Account, u32>,
+}
+
+impl Table {
+    fn with_room_for(keys: usize) -> Self {
+        const USUAL_NAME: usize = 16;
+        Self {
+            keys: Vec::with_capacity(keys),
+            names: String::with_capacity(keys * USUAL_NAME),
+            accounts: HashMap::new(),
         }
-        let mut names = String::with_capacity(entries.iter().map(|entry| entry.name.len()).sum());
-        let mut accounts = HashMap::new();
-        let mut keys = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let digest = entry.digest()?;
-            let account = Account { tenant: entry.tenant, roles: entry.roles, scopes: entry.scopes };
-            let next = accounts.len() as u32;
-            let account = *accounts.entry(account).or_insert(next);
-            let expires_ms = entry.expires.map(|expiry| expiry.unix_ms);
-            let name = names.len()..names.len() + entry.name.len();
-            names.push_str(&entry.name);
-            keys.push(Key { digest, name, expires_ms, account });
+    }
+
+    fn add(&mut self, entry: Entry) -> Result<(), Rejected> {
+        let digest = entry.digest()?;
+        let name = self.names.len() as u32;
+        self.names.push_str(&entry.name);
+        self.names.push(StaticKeys::END_OF_NAME);
+        let expires_ms = entry.expires.map(|expiry| expiry.unix_ms);
+        let account = Account { tenant: entry.tenant, roles: entry.roles, scopes: entry.scopes, expires_ms };
+        let next = self.accounts.len() as u32;
+        let account = *self.accounts.entry(account).or_insert(next);
+        self.keys.push(Key { digest, name, account });
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<StaticKeys, Rejected> {
+        self.keys.sort_unstable_by_key(|key| key.digest);
+        let mut accounts: Vec<_> = self.accounts.into_iter().collect();
+        accounts.sort_unstable_by_key(|(_, index)| *index);
+        let accounts = accounts.into_iter().map(|(account, _)| account).collect();
+        let plugin = StaticKeys { keys: self.keys, names: self.names, accounts };
+
+        let mut names: Vec<_> = plugin.keys.iter().map(|key| plugin.name(key)).collect();
+        names.sort_unstable();
+        if let Some([twice, _]) = names.array_windows().find(|[one, other]| one == other) {
+            return Err(Rejected::new(format_args!("key `{twice}`: there are two keys of this `name`")));
         }
-        keys.sort_unstable_by_key(|key| key.digest);
-        if let Some([one, other]) = keys.array_windows().find(|[one, other]| one.digest == other.digest) {
-            let (one, other) = (&names[one.name.clone()], &names[other.name.clone()]);
+        if let Some([one, other]) =
+            plugin.keys.array_windows().find(|[one, other]| one.digest == other.digest)
+        {
+            let (one, other) = (plugin.name(one), plugin.name(other));
             return Err(Rejected::new(format_args!("key `{other}`: `hash` is that of key `{one}` too")));
         }
-        let mut accounts: Vec<_> = accounts.into_iter().collect();
-        accounts.sort_unstable_by_key(|(_, index)| *index);
-        Ok(StaticKeys { keys, names, accounts: accounts.into_iter().map(|(account, _)| account).collect() })
+        Ok(plugin)
     }
 }
 
@@ -96,8 +124,7 @@ impl Entry {
 
 /// Reads a key file one `[[key]]` table after another: parsed as a whole, ten thousand keys take more memory than a plugin
 /// has.
-fn read(text: &str) -> Result<Vec<Entry>, Rejected> {
-    let mut entries = Vec::new();
+fn read(text: &str, mut take: impl FnMut(Entry) -> Result<(), Rejected>) -> Result<(), Rejected> {
     let (mut start, mut first_line) = (0, 1);
     while start < text.len() {
         let rest = &text[start..];
@@ -105,14 +132,12 @@ fn read(text: &str) -> Result<Vec<Entry>, Rejected> {
             rest.split_inclusive('\n').skip(1).take_while(|line| !line.trim_start().starts_with("[["));
         let end = rest.find('\n').map_or(rest.len(), |end| end + 1) + lines.map(str::len).sum::<usize>();
         let table = &rest[..end];
-        match toml::from_str::<KeyFile>(table) {
-            Ok(file) => entries.extend(file.key),
-            Err(error) => return Err(explain(table, first_line, &error)),
-        }
+        let file = toml::from_str::<KeyFile>(table).map_err(|error| explain(table, first_line, &error))?;
+        file.key.into_iter().try_for_each(&mut take)?;
         first_line += table.matches('\n').count();
         start += end;
     }
-    Ok(entries)
+    Ok(())
 }
 
 /// Says which key and line are wrong. The parser's own text would quote the line, and with it whatever stands there.

@@ -6,8 +6,6 @@ mod expiry;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
-
 use mlx_gate_plugin::authenticate::{Authenticate, Verdict};
 use mlx_gate_plugin::{Denial, Description, Plugin, Principal, Rejected, RequestHead, crypto, host};
 
@@ -19,6 +17,7 @@ pub use config::Config;
 /// the host looks at each page it has ever seen used, which with ten thousand keys is most of what a request costs.
 pub struct StaticKeys {
     keys: Vec<Key>,
+    /// Each followed by [`StaticKeys::END_OF_NAME`].
     names: String,
     accounts: Vec<Account>,
 }
@@ -26,9 +25,8 @@ pub struct StaticKeys {
 /// One key.
 struct Key {
     digest: [u8; 32],
-    /// Where in the names its own is.
-    name: Range<usize>,
-    expires_ms: Option<u64>,
+    /// Where its name begins.
+    name: u32,
     /// Index of its account.
     account: u32,
 }
@@ -39,6 +37,7 @@ struct Account {
     tenant: Option<String>,
     roles: Vec<String>,
     scopes: Vec<String>,
+    expires_ms: Option<u64>,
 }
 
 impl Plugin for StaticKeys {
@@ -57,7 +56,7 @@ impl Plugin for StaticKeys {
     fn configure(config: Config) -> Result<Self, Rejected> {
         let plugin = config.resolve()?;
         let now_ms = host::now_ms();
-        let expired = plugin.keys.iter().filter(|key| key.expired(now_ms)).count();
+        let expired = plugin.keys.iter().filter(|key| plugin.account(key).expired(now_ms)).count();
         if expired > 0 {
             host::log(host::Level::Warn, &format!("{expired} of {} keys have expired", plugin.keys.len()));
         }
@@ -74,7 +73,7 @@ impl Authenticate for StaticKeys {
         };
         match self.find(presented) {
             None => Verdict::Deny(no_good("invalid_api_key", "this API key is not known here")),
-            Some(key) if key.expired(host::now_ms()) => {
+            Some(key) if self.account(key).expired(host::now_ms()) => {
                 Verdict::Deny(no_good("expired_api_key", "this API key has expired"))
             }
             Some(key) => Verdict::allow(self.principal(key)),
@@ -91,21 +90,33 @@ impl StaticKeys {
         crypto::equal(&stored, &digest).then_some(candidate).flatten()
     }
 
+    /// No name has one: control characters are refused.
+    const END_OF_NAME: char = '\n';
+
+    fn name(&self, key: &Key) -> &str {
+        let names = &self.names[key.name as usize..];
+        names.split_once(Self::END_OF_NAME).map_or(names, |(name, _)| name)
+    }
+
+    fn account(&self, key: &Key) -> &Account {
+        &self.accounts[key.account as usize]
+    }
+
     fn principal(&self, key: &Key) -> Principal {
-        let Account { tenant, roles, scopes } = self.accounts[key.account as usize].clone();
-        let name = &self.names[key.name.clone()];
+        let Account { tenant, roles, scopes, expires_ms } = self.account(key).clone();
+        let name = self.name(key);
         Principal {
             subject: name.to_owned(),
             tenant,
             roles,
             scopes,
-            expires_at: key.expires_ms,
+            expires_at: expires_ms,
             claims: vec![("key".to_owned(), name.to_owned())],
         }
     }
 }
 
-impl Key {
+impl Account {
     fn expired(&self, now_ms: u64) -> bool {
         self.expires_ms.is_some_and(|end| end <= now_ms)
     }

@@ -67,7 +67,7 @@ impl Linear {
 /// Layers that read the same input, with their weights in one piece of memory.
 ///
 /// A single token passes through all of them in one product. On the CPU such a product is over in microseconds and every
-/// one of them waits for all threads of the BLAS, so fewer of them are faster, above all where others use the cores too.
+/// one of them waits for all threads of the BLAS, so there should be few of them.
 #[derive(Debug)]
 pub(crate) struct Joined {
     parts: Vec<Linear>,

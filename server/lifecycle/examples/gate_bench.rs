@@ -10,6 +10,10 @@ use mlx_gate_lifecycle::static_keys::{self, KeyEntry};
 use mlx_gate_lifecycle::{Config, Gate, OptionValue, PluginSpec, Source};
 use serde_json::json;
 
+/// The server's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const KEYS: usize = 10_000;
 const WARM_UP: usize = 2_000;
 const REQUESTS: usize = 20_000;

@@ -7,6 +7,7 @@ mod chat;
 mod clients;
 mod configuration;
 mod htpasswd;
+mod hub;
 mod jwt;
 mod logs;
 mod requests;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
 use hf_hub::{HFClientSync, HFError, split_id};
@@ -47,7 +47,7 @@ pub(super) fn snapshot(id: &str, revision: Option<&str>) -> Result<PathBuf, Erro
                 "neither a folder of that name nor in the cache, and the Hugging Face Hub cannot be reached: {error}"
             ))),
         },
-        Err(error) => Err(failed(explain(&error))),
+        Err(error) => Err(failed(explain(&error, revision))),
     }
 }
 
@@ -61,17 +61,18 @@ fn cached(client: &HFClientSync, id: &str, revision: Option<&str>) -> Result<Pat
         .send()
 }
 
-fn explain(error: &HFError) -> String {
-    match error {
-        HFError::RepoNotFound { .. } => {
+fn explain(error: &HFError, wanted: Option<&str>) -> String {
+    match (error, wanted) {
+        // Nobody asked for a revision: the hub answers 404 for both, and the model is what is missing.
+        (HFError::RepoNotFound { .. }, _) | (HFError::RevisionNotFound { .. }, None) => {
             "neither a folder of that name nor a model on the Hugging Face Hub; check the name, and set HF_TOKEN if it is private"
                 .into()
         }
-        HFError::AuthRequired { .. } | HFError::Forbidden { .. } => {
+        (HFError::AuthRequired { .. } | HFError::Forbidden { .. }, _) => {
             "the Hugging Face Hub does not let you read this model; accept its licence there and set HF_TOKEN".into()
         }
-        HFError::RevisionNotFound { revision, .. } => format!("the model has no revision `{revision}`"),
-        other => other.to_string(),
+        (HFError::RevisionNotFound { .. }, Some(revision)) => format!("the model has no revision `{revision}`"),
+        (other, _) => other.to_string(),
     }
 }
 
@@ -86,11 +87,18 @@ struct Bar {
     id: String,
     progress: ProgressBar,
     files: Mutex<BTreeMap<String, u64>>,
+    /// hf-hub announces the whole and then each file of it.
+    started: Once,
 }
 
 impl Bar {
     fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), progress: ProgressBar::hidden(), files: Mutex::default() }
+        Self {
+            id: id.to_owned(),
+            progress: ProgressBar::hidden(),
+            files: Mutex::default(),
+            started: Once::new(),
+        }
     }
 
     fn start(&self, files: usize, bytes: u64) {
@@ -110,7 +118,9 @@ impl ProgressHandler for Bar {
         let ProgressEvent::Download(event) = event else { return };
         match event {
             DownloadEvent::Start { total_files: 0, .. } => {}
-            DownloadEvent::Start { total_files, total_bytes } => self.start(*total_files, *total_bytes),
+            DownloadEvent::Start { total_files, total_bytes } => {
+                self.started.call_once(|| self.start(*total_files, *total_bytes));
+            }
             DownloadEvent::Progress { files } => {
                 let mut known = self.files.lock().unwrap_or_else(PoisonError::into_inner);
                 known.extend(files.iter().map(|file| (file.filename.clone(), file.bytes_completed)));

@@ -63,6 +63,16 @@ impl Denial {
         Self::new(403, code, message)
     }
 
+    /// 400: `Authorization` and `x-api-key` disagree. Behind another server that reads the other one, the same request would be
+    /// somebody else's.
+    pub fn conflicting_credentials() -> Self {
+        Self::new(
+            400,
+            "conflicting_credentials",
+            "`Authorization` and `x-api-key` carry different credentials; send one of them",
+        )
+    }
+
     /// Sets the value for `WWW-Authenticate`.
     #[must_use]
     pub fn with_challenge(mut self, challenge: impl Into<String>) -> Self {

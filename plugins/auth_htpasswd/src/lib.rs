@@ -46,11 +46,7 @@ impl Authenticate for Htpasswd {
             return Verdict::Abstain(Some(self.challenge.clone()));
         };
         if head.credential("x-api-key").is_some() {
-            return Verdict::Deny(Denial::new(
-                400,
-                "conflicting_credentials",
-                "`Authorization` and `x-api-key` carry different credentials; send one of them",
-            ));
+            return Verdict::Deny(Denial::conflicting_credentials());
         }
         let Some((name, password)) = decode(encoded) else {
             return self.deny(

@@ -50,11 +50,7 @@ impl Authenticate for Jwt {
             return Verdict::Abstain(Some(CHALLENGE.to_owned()));
         };
         if head.credential("x-api-key").is_some_and(|key| key.trim() != token) {
-            return Verdict::Deny(Denial::new(
-                400,
-                "conflicting_credentials",
-                "`Authorization` and `x-api-key` carry different credentials; send one of them",
-            ));
+            return Verdict::Deny(Denial::conflicting_credentials());
         }
         let claims = token::verified(token, &self.keys, self.typ.as_deref());
         match claims.and_then(|claims| self.rules.principal(&claims, host::now_ms())) {

@@ -124,27 +124,16 @@ impl Account {
 
 const CHALLENGE: &str = r#"Bearer realm="mlx-gate""#;
 
-/// The one key the request carries. Two headers that disagree are refused: behind another server that reads the other one,
-/// the same request would be somebody else's.
+/// The one key the request carries. Two headers that disagree are refused.
 fn presented(head: &RequestHead) -> Result<Option<&str>, Denial> {
     let authorization = head.credential("authorization");
-    let bearer = authorization.and_then(bearer);
+    let bearer = head.authorization("bearer");
     match (head.credential("x-api-key").map(str::trim), authorization) {
         (None, _) => Ok(bearer),
         (Some(key), None) => Ok(Some(key)),
         (Some(key), Some(_)) if bearer == Some(key) => Ok(Some(key)),
-        (Some(_), Some(_)) => Err(Denial::new(
-            400,
-            "conflicting_credentials",
-            "`Authorization` and `x-api-key` carry different credentials; send one of them",
-        )),
+        (Some(_), Some(_)) => Err(Denial::conflicting_credentials()),
     }
-}
-
-/// The token of `Bearer <token>` (RFC 6750 section 2.1). Schemes are case-insensitive (RFC 9110 section 11.1).
-fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.trim().split_once(' ').unwrap_or((authorization.trim(), ""));
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn no_good(code: &str, message: &str) -> Denial {

@@ -31,8 +31,8 @@ pub(super) struct Patient<S> {
 
 enum Closing {
     No,
-    /// Our side is closed; whether the client still sends is not known yet.
-    Looking,
+    /// Our side is closed. The client has one pause to close its own, or to show that it was still sending: one that is
+    /// silent at this instant may be in the middle of a body.
     Lingering {
         until: Instant,
     },
@@ -64,27 +64,18 @@ impl<S> Patient<S> {
 
 impl<S: AsyncRead + Unpin> Patient<S> {
     /// Reads what the client still sends, until it closes, pauses, or has had its time.
-    fn linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn linger(&mut self, until: Instant, context: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [0; 16 * 1024];
         loop {
             let mut buffer = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    let until = match self.closing {
-                        Closing::Lingering { until } => until,
-                        _ => Instant::now() + LINGER,
-                    };
-                    self.closing = Closing::Lingering { until };
                     self.alarm.as_mut().reset(until.min(Instant::now() + LINGER_PAUSE));
                     if until <= Instant::now() {
                         return Poll::Ready(());
                     }
                 }
                 Poll::Ready(_) => return Poll::Ready(()),
-                // A client that is silent when the connection closes is not in the middle of anything.
-                Poll::Pending if !matches!(self.closing, Closing::Lingering { .. }) => {
-                    return Poll::Ready(());
-                }
                 Poll::Pending => return self.alarm.as_mut().poll(context),
             }
         }
@@ -129,10 +120,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.closing, Closing::No) {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.closing = Closing::Looking;
-        }
-        self.linger(context).map(Ok)
+        let until = match self.closing {
+            Closing::Lingering { until } => until,
+            Closing::No => {
+                ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+                let now = Instant::now();
+                self.alarm.as_mut().reset(now + LINGER_PAUSE);
+                self.closing = Closing::Lingering { until: now + LINGER };
+                now + LINGER
+            }
+        };
+        self.linger(until, context).map(Ok)
     }
 }

@@ -49,6 +49,9 @@ pub enum EngineError {
     /// No such model is served.
     #[error("the model `{0}` is not served here")]
     UnknownModel(String),
+    /// No such adapter is served.
+    #[error("the adapter `{0}` is not served here")]
+    UnknownAdapter(String),
     /// A field of the request cannot be honoured.
     #[error("{message}")]
     InvalidRequest {

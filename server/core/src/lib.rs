@@ -4,6 +4,7 @@
 //!
 //! Nothing here knows HTTP, WebAssembly, MLX or any I/O; `cargo xtask tidy` holds that line.
 
+mod admin;
 pub mod decoder;
 mod engine;
 mod event;
@@ -15,13 +16,16 @@ mod request;
 mod secret;
 mod usage;
 
+pub use admin::{PluginAdmin, PluginChange, PluginChangeError, PluginState};
 pub use decoder::Decoder;
 pub use engine::{Engine, EngineError, EventStream, Prepared};
 pub use event::{Event, FinishReason, Finished, ToolCallDelta};
 pub use identity::Principal;
-pub use lifecycle::{Denial, HeaderValue, Lifecycle, Passage, Phase, Refusal, RequestHead};
+pub use lifecycle::{
+    Admission, Denial, Ended, HeaderValue, Lifecycle, Outcome, Passage, Phase, Refusal, RequestHead,
+};
 pub use model::{Capabilities, ModelCard};
-pub use operation::{Api, Dialect, Operation};
+pub use operation::{Api, Constraints, Dialect, Operation};
 pub use request::{
     Conversation, Message, OutputFormat, Prompt, Request, Role, Sampling, SamplingOverrides, ToolCall,
 };

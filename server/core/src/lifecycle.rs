@@ -1,30 +1,127 @@
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crate::{BoxFuture, Dialect, Principal, Secret};
+use crate::{BoxFuture, Constraints, Dialect, FinishReason, Operation, Principal, Secret, Tags, Usage};
 
 /// The gate: decides about every request. Implementations fail closed.
 pub trait Lifecycle: Send + Sync {
     /// Opens the passage of one request. It pins the plugins in force now, so that a swap in between changes nothing for
     /// a request already admitted.
-    fn begin(&self) -> Box<dyn Passage>;
-
-    /// Names of the headers that carry credentials, lower case. They are taken out of a request before anything behind
-    /// the gate sees it.
-    fn credential_headers(&self) -> Vec<String>;
+    fn begin(&self) -> Arc<dyn Passage>;
 
     /// Whether any plugin authenticates. Without one every caller is anonymous.
     fn authenticates(&self) -> bool;
+
+    /// Waits until all that was reserved is settled and all that was to be logged is handed over. Call it when no request
+    /// is in flight any more.
+    fn drain(&self) -> BoxFuture<'_, ()>;
 }
 
-/// One request's way through the gate.
-pub trait Passage: Send {
+/// One request's way through the gate: the phases in their order, each at most once, then [`Passage::finish`]. A passage
+/// that is dropped without it settles its reservations all the same.
+pub trait Passage: Send + Sync {
+    /// Number of the generation of plugins that decides about this request.
+    fn generation(&self) -> u64;
+
+    /// Whether any plugin of this generation authenticates.
+    fn authenticates(&self) -> bool;
+
+    /// Names of the headers that carry credentials, lower case. They are taken out of a request before anything behind
+    /// the gate sees it.
+    fn credential_headers(&self) -> &[String];
+
     /// Says who is asking, before the body is read. `None` is an anonymous caller, and only comes where no plugin
     /// authenticates.
     fn authenticate<'a>(
-        &'a mut self,
+        &'a self,
         head: &'a RequestHead,
     ) -> BoxFuture<'a, Result<Option<Arc<Principal>>, Refusal>>;
+
+    /// Says whether the caller may do this, and within which bounds. The model is in no bounds yet: whoever carries on
+    /// checks the one it will use with [`Constraints::allows_model`].
+    fn authorize<'a>(&'a self, operation: &'a Operation) -> BoxFuture<'a, Result<Constraints, Refusal>>;
+
+    /// Says whether the caller may do it now. What is reserved is settled when the passage ends.
+    fn admit<'a>(&'a self, operation: &'a Operation) -> BoxFuture<'a, Result<Admission, Refusal>>;
+
+    /// Says on whose account it is done, and how urgent it is.
+    fn tag<'a>(&'a self, operation: &'a Operation) -> BoxFuture<'a, Result<Tags, Refusal>>;
+
+    /// The request has ended, however it did. Returns at once; settling and logging go on in the background.
+    fn finish(&self, ended: Ended);
+}
+
+/// Leave to go on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// Headers for the response, `x-ratelimit-*` for instance. Names are lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// Unique id of the request.
+    pub id: String,
+    /// HTTP method.
+    pub method: String,
+    /// Template of the route, where there is one.
+    pub route: Option<&'static str>,
+    /// The client family the route serves.
+    pub dialect: Dialect,
+    /// Address of the peer, or of the client that a trusted proxy named.
+    pub peer: Option<IpAddr>,
+    /// Whether the engine took the request. Where it did not, nothing was consumed.
+    pub ran: bool,
+    /// What it consumed.
+    pub usage: Usage,
+    /// Status of the response.
+    pub status: u16,
+    /// How.
+    pub outcome: Outcome,
+    /// The error's code, where it ended with one.
+    pub code: Option<String>,
+    /// `phase/plugin` that refused, where one did.
+    pub refused_by: Option<String>,
+    /// When the head had been read.
+    pub started_at: SystemTime,
+    /// Time in the queue.
+    pub queued: Duration,
+    /// From the head to the first token.
+    pub first_token: Option<Duration>,
+    /// From the head to the end.
+    pub total: Duration,
+}
+
+/// In one word, how a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered without generating.
+    Ok,
+    /// Generated to this end.
+    Finished(FinishReason),
+    /// The client left before the end.
+    Cancelled,
+    /// The gate said no.
+    Denied,
+    /// Something went wrong.
+    Error,
+}
+
+impl Outcome {
+    /// The name in logs, and in the WIT package's `completed.outcome`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Finished(FinishReason::Stop) => "stop",
+            Self::Finished(FinishReason::Length) => "length",
+            Self::Finished(FinishReason::ToolCalls) => "tool-calls",
+            Self::Cancelled => "cancelled",
+            Self::Denied => "denied",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// The head of a request.
@@ -38,7 +135,7 @@ pub struct RequestHead {
     pub path: String,
     /// The client family the route serves.
     pub dialect: Dialect,
-    /// Address of the peer.
+    /// Address of the peer, or of the client that a trusted proxy named.
     pub peer: Option<IpAddr>,
     /// All headers in wire order, names lower case. Any value may be a credential, so all are kept as one: a plugin
     /// sees only those it declared.

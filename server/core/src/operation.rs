@@ -47,12 +47,126 @@ impl Api {
 pub struct Operation {
     /// The kind of work.
     pub api: Api,
-    /// The model's served name.
+    /// Served name of the model, the default one where the request names none. `None` only where the operation is about
+    /// no single model.
     pub model: Option<String>,
+    /// Adapter named by the request.
+    pub adapter: Option<String>,
     /// Whether the answer streams.
     pub streaming: bool,
-    /// Prompt length in tokens.
+    /// Prompt length in tokens; an estimate until the prompt is tokenized, which is after `authorize`.
     pub input_tokens: u32,
-    /// The most tokens that may be generated.
+    /// The client's bound on the answer, in tokens, until it is resolved against the model's and the server's own.
     pub max_output_tokens: Option<u32>,
+    /// Number of tools offered to the model.
+    pub tools: u32,
+    /// Number of images in the prompt.
+    pub images: u32,
+    /// Whom the caller says it asks for (`user` in OpenAI's API). Unverified.
+    pub end_user: Option<String>,
+}
+
+impl Operation {
+    /// An operation of this kind about nothing in particular.
+    pub const fn new(api: Api) -> Self {
+        Self {
+            api,
+            model: None,
+            adapter: None,
+            streaming: false,
+            input_tokens: 0,
+            max_output_tokens: None,
+            tools: 0,
+            images: 0,
+            end_user: None,
+        }
+    }
+}
+
+/// What the authorizers allow at the most, all of them taken together. The default is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Constraints {
+    /// Longest answer, in tokens.
+    pub max_output_tokens: Option<u32>,
+    /// Serve this model instead of the one named.
+    pub model: Option<String>,
+    /// Patterns of model names, one list for each authorizer that gave one; a model has to match one pattern of every
+    /// list. `*` matches any run of characters.
+    pub models: Vec<Vec<String>>,
+    /// The adapters that may be used.
+    pub adapters: Option<Vec<String>>,
+}
+
+impl Constraints {
+    /// Whether the caller may use and see a model of this name.
+    pub fn allows_model(&self, name: &str) -> bool {
+        self.models.iter().all(|patterns| patterns.iter().any(|pattern| matches(pattern, name)))
+    }
+}
+
+/// Whether the name is what the pattern says. Linear in both for the patterns people write, and never worse than their
+/// product: after a mismatch only the last `*` is tried again.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    let (mut at, mut star, mut from) = (0, None, 0);
+    let mut next = 0;
+    while next < name.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some(at);
+                from = next;
+                at += 1;
+            }
+            Some(byte) if *byte == name[next] => {
+                at += 1;
+                next += 1;
+            }
+            _ => {
+                let Some(star) = star else { return false };
+                from += 1;
+                next = from;
+                at = star + 1;
+            }
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Constraints, matches};
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, name, expected) in [
+            ("demo", "demo", true),
+            ("demo", "demo2", false),
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("qwen*", "qwen3-0.6b", true),
+            ("*-4bit", "qwen3-4bit", true),
+            ("*-4bit", "qwen3-4bit-x", false),
+            ("a*b*c", "a--b--b-c", true),
+            ("a*b*c", "a--c--b", false),
+            ("**", "x", true),
+            ("", "", true),
+            ("", "x", false),
+            ("Demo", "demo", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_model_has_to_match_every_list() {
+        let list = |patterns: &[&str]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let none = Constraints::default();
+        assert!(none.allows_model("anything"));
+        let two = Constraints { models: vec![list(&["a*", "b"]), list(&["*1"])], ..Constraints::default() };
+        assert!(two.allows_model("a1"));
+        assert!(!two.allows_model("a2"));
+        assert!(!two.allows_model("b"));
+        let nothing = Constraints { models: vec![Vec::new()], ..Constraints::default() };
+        assert!(!nothing.allows_model("a"));
+    }
 }

@@ -23,11 +23,35 @@ pub enum Priority {
     High,
 }
 
-/// How a request is to be treated and accounted.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// How a request is to be treated and accounted, after all plugins had their say.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tags {
-    /// The account, after plugins had their say.
+    /// The account: the principal's, unless a plugin says another.
     pub tenant: Option<String>,
     /// Scheduling class.
     pub priority: Priority,
+    /// Share of the machine relative to other tenants; 1.0 is usual. Above 0.
+    pub weight: f32,
+    /// Adapter to answer with.
+    pub adapter: Option<String>,
+    /// Requests share cached prefixes only inside one scope.
+    pub cache_scope: Option<String>,
+    /// Labels for metrics and log.
+    pub labels: Vec<(String, String)>,
+    /// Headers to set towards an upstream.
+    pub upstream_headers: Vec<(String, String)>,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self {
+            tenant: None,
+            priority: Priority::default(),
+            weight: 1.0,
+            adapter: None,
+            cache_scope: None,
+            labels: Vec::new(),
+            upstream_headers: Vec::new(),
+        }
+    }
 }

@@ -1,0 +1,80 @@
+//! Plugins as those who run the server see them, and what they may do to them while requests run.
+
+use serde_json::{Map, Value};
+
+use crate::{BoxFuture, Phase};
+
+/// The plugins of a running gate.
+pub trait PluginAdmin: Send + Sync {
+    /// Every plugin, in the order in which they are asked.
+    fn list(&self) -> Vec<PluginState>;
+
+    /// Carries out a change of one plugin. The new plugin is compiled, configured and tested beside the one in force and
+    /// takes its place in one step; where anything of that fails, the old one stays.
+    fn change<'a>(
+        &'a self,
+        id: &'a str,
+        change: PluginChange,
+    ) -> BoxFuture<'a, Result<PluginState, PluginChangeError>>;
+}
+
+/// What can be done to a plugin while requests run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PluginChange {
+    /// Read its code and files again, as they are now.
+    Reload,
+    /// Take its code from elsewhere: a bundled name or a path.
+    Source(String),
+    /// Replace its options.
+    Options(Map<String, Value>),
+    /// Go back to what was in force before the last change that took effect.
+    RollBack,
+}
+
+/// Why a change did not happen. What was in force still is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PluginChangeError {
+    /// There is no plugin of this id.
+    #[error("there is no plugin `{id}`; there are: {}", .known.join(", "))]
+    Unknown {
+        /// The id asked for.
+        id: String,
+        /// The ids there are.
+        known: Vec<String>,
+    },
+    /// There is nothing to go back to.
+    #[error("the plugin `{0}` has not changed since the start, so there is nothing to go back to")]
+    NothingBefore(String),
+    /// The new one cannot be used. The text is for the person who asked.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+/// A plugin in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginState {
+    /// Its name in this server, unique: what it calls itself, and a number where several are loaded.
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// Bundled name or path of its code.
+    pub source: String,
+    /// SHA-256 of its code, in hexadecimal.
+    pub digest: String,
+    /// Version of the interface it was built for.
+    pub interface: &'static str,
+    /// The phases it takes part in.
+    pub phases: Vec<Phase>,
+    /// What it is granted: `kv`, `http https://auth.example.com`, `output access.jsonl`.
+    pub grants: Vec<String>,
+    /// Number of the generation in which it took effect.
+    pub generation: u64,
+    /// When it took effect, in Unix milliseconds.
+    pub since_ms: u64,
+    /// Whether there is an earlier one to go back to.
+    pub can_roll_back: bool,
+    /// The last change that did not take effect since then: when, in Unix milliseconds, and why.
+    pub last_failure: Option<(u64, String)>,
+}

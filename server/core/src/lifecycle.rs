@@ -192,6 +192,8 @@ pub enum Refusal {
         /// What is wrong, without any of the values.
         message: String,
     },
+    /// Authorizers were asked, and none of them allowed it.
+    NotAllowed,
     /// A plugin said no.
     Denied {
         /// Who.

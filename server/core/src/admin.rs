@@ -9,6 +9,9 @@ pub trait PluginAdmin: Send + Sync {
     /// Every plugin, in the order in which they are asked.
     fn list(&self) -> Vec<PluginState>;
 
+    /// Number of the generation in force: 1 after the start, one more with every change that takes effect.
+    fn generation(&self) -> u64;
+
     /// Carries out a change of one plugin. The new plugin is compiled, configured and tested beside the one in force and
     /// takes its place in one step; where anything of that fails, the old one stays.
     fn change<'a>(
@@ -21,11 +24,13 @@ pub trait PluginAdmin: Send + Sync {
 /// What can be done to a plugin while requests run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PluginChange {
-    /// Read its code and files again, as they are now.
+    /// Read its code and files again, as they are now. Nothing happens where they are as they were. Code that takes part
+    /// in fewer phases than the one in force is rejected: a phase must not be lost because a file was replaced.
     Reload,
-    /// Take its code from elsewhere: a bundled name or a path.
+    /// Take its code from elsewhere: a bundled name or a path. Its options stay. The new code may take part in fewer
+    /// phases; that is for the person who asks to know.
     Source(String),
-    /// Replace its options.
+    /// Replace its own options. What it is granted and how it is run (`grant.` and `host.`) stays.
     Options(Map<String, Value>),
     /// Go back to what was in force before the last change that took effect.
     RollBack,
@@ -67,12 +72,18 @@ pub struct PluginState {
     pub interface: &'static str,
     /// The phases it takes part in.
     pub phases: Vec<Phase>,
+    /// The files followed for it: its code, where that is a file, and those its options name.
+    pub files: Vec<String>,
     /// What it is granted: `kv`, `http https://auth.example.com`, `output access.jsonl`.
     pub grants: Vec<String>,
     /// Number of the generation in which it took effect.
     pub generation: u64,
     /// When it took effect, in Unix milliseconds.
     pub since_ms: u64,
+    /// Changes of it that took effect since the start.
+    pub changes: u64,
+    /// Changes of it that did not.
+    pub failures: u64,
     /// Whether there is an earlier one to go back to.
     pub can_roll_back: bool,
     /// The last change that did not take effect since then: when, in Unix milliseconds, and why.

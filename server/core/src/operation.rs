@@ -90,8 +90,8 @@ pub struct Constraints {
     pub max_output_tokens: Option<u32>,
     /// Serve this model instead of the one named.
     pub model: Option<String>,
-    /// Patterns of model names, one list for each authorizer that gave one; a model has to match one pattern of every
-    /// list. `*` matches any run of characters.
+    /// Patterns of model names, one list for each authorizer that gave one; every list has to take a model in. `*` matches
+    /// any run of characters, and a pattern after `!` takes out what it matches, whatever the others say.
     pub models: Vec<Vec<String>>,
     /// The adapters that may be used.
     pub adapters: Option<Vec<String>>,
@@ -100,8 +100,19 @@ pub struct Constraints {
 impl Constraints {
     /// Whether the caller may use and see a model of this name.
     pub fn allows_model(&self, name: &str) -> bool {
-        self.models.iter().all(|patterns| patterns.iter().any(|pattern| matches(pattern, name)))
+        self.models.iter().all(|patterns| takes_in(patterns, name))
     }
+}
+
+fn takes_in(patterns: &[String], name: &str) -> bool {
+    let (mut taken_in, mut taken_out) = (false, false);
+    for pattern in patterns {
+        match pattern.strip_prefix('!') {
+            Some(pattern) => taken_out |= matches(pattern, name),
+            None => taken_in |= matches(pattern, name),
+        }
+    }
+    taken_in && !taken_out
 }
 
 /// Whether the name is what the pattern says. Linear in both for the patterns people write, and never worse than their
@@ -168,5 +179,18 @@ mod tests {
         assert!(!two.allows_model("b"));
         let nothing = Constraints { models: vec![Vec::new()], ..Constraints::default() };
         assert!(!nothing.allows_model("a"));
+    }
+
+    #[test]
+    fn what_a_list_takes_out_is_out_in_any_order() {
+        let constraints = |patterns: &[&str]| Constraints {
+            models: vec![patterns.iter().map(ToString::to_string).collect()],
+            ..Constraints::default()
+        };
+        for patterns in [["!*-secret", "*"], ["*", "!*-secret"]] {
+            assert!(constraints(&patterns).allows_model("qwen"));
+            assert!(!constraints(&patterns).allows_model("qwen-secret"));
+        }
+        assert!(!constraints(&["!a"]).allows_model("b"), "a list that takes nothing in");
     }
 }

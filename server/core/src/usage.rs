@@ -23,6 +23,17 @@ pub enum Priority {
     High,
 }
 
+impl Priority {
+    /// The name in logs, and in the WIT package's `priority`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+}
+
 /// How a request is to be treated and accounted, after all plugins had their say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tags {

@@ -9,12 +9,17 @@ wit_bindgen::generate!({
             import mlx-gate:plugin/types@0.1.0;
             import mlx-gate:plugin/host@0.1.0;
             import mlx-gate:plugin/crypto@0.1.0;
+            import mlx-gate:plugin/kv@0.1.0;
+            import mlx-gate:plugin/http@0.1.0;
+            import mlx-gate:plugin/jwks@0.1.0;
+            import mlx-gate:plugin/output@0.1.0;
         }
     ",
     path: "../wit/0.1.0",
     world: "mlx-gate:sdk/imports",
     generate_all,
     generate_unused_types: true,
+    additional_derives: [PartialEq],
 });
 
 macro_rules! exported {
@@ -25,6 +30,7 @@ macro_rules! exported {
                 path: "../wit/0.1.0",
                 with: { $($shared: crate::bindings::mlx_gate::plugin::types)? },
                 generate_all,
+                additional_derives: [PartialEq],
                 pub_export_macro: true,
                 default_bindings_module: $bindings,
             });

@@ -30,8 +30,13 @@ macro_rules! __export_lifecycle {
                 $crate::runtime::describe::<$plugin>()
             }
 
-            fn configure(config: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
-                $crate::runtime::configure(&$state, config)
+            fn configure(
+                config: ::std::string::String,
+                files: ::std::vec::Vec<
+                    $crate::bindings::lifecycle::exports::mlx_gate::plugin::lifecycle::HostFile,
+                >,
+            ) -> ::std::result::Result<(), ::std::string::String> {
+                $crate::runtime::configure(&$state, config, files)
             }
 
             fn self_test() -> ::std::result::Result<(), ::std::string::String> {
@@ -79,8 +84,15 @@ macro_rules! __export_phase {
                 $crate::rate_limit::RateLimit::admit($crate::runtime::configured(&$state), who, what)
             }
 
-            fn settle(who: ::std::option::Option<$crate::Principal>, ticket: u64, used: $crate::Usage) {
-                $crate::rate_limit::RateLimit::settle($crate::runtime::configured(&$state), who, ticket, used);
+            fn settle(
+                who: ::std::option::Option<$crate::Principal>,
+                what: $crate::Operation,
+                ticket: u64,
+                ending: $crate::rate_limit::Ending,
+                used: $crate::Usage,
+            ) {
+                let plugin = $crate::runtime::configured(&$state);
+                $crate::rate_limit::RateLimit::settle(plugin, who, what, ticket, ending, used);
             }
         }
 

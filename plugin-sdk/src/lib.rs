@@ -48,12 +48,17 @@
 //! mlx_gate_plugin::export!(Password: authenticate);
 //! ```
 //!
+//! Options that name files are [`HostFile`]s. What a plugin may reach beyond [`host`] and [`crypto`] is granted by whoever
+//! runs the server: a [`kv`] space of its own, [`http`] to named origins, [`jwks`] from them, lines to an [`output`]. A
+//! component imports only what it calls.
+//!
 //! The same code runs natively in `cargo test`, on the fake host of [`testing`].
 
 mod alloc;
 #[doc(hidden)]
 pub mod bindings;
 mod export;
+mod file;
 mod phase;
 mod plugin;
 #[doc(hidden)]
@@ -64,9 +69,14 @@ mod vocabulary;
 
 pub mod crypto;
 pub mod host;
+pub mod http;
+pub mod jwks;
+pub mod kv;
+pub mod output;
 
 pub use bindings::mlx_gate::plugin::types::{
     Completed, Constraints, Denial, Operation, Principal, Priority, RequestHead, Tags, Usage,
 };
+pub use file::HostFile;
 pub use phase::{authenticate, authorize, logging, rate_limit, tagging};
 pub use plugin::{Description, Plugin, Rejected};

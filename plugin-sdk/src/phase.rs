@@ -34,16 +34,20 @@ pub mod authorize {
 
 /// May they now.
 pub mod rate_limit {
-    pub use crate::bindings::rate_limit::exports::mlx_gate::plugin::rate_limit::{Reservation, Verdict};
+    pub use crate::bindings::rate_limit::exports::mlx_gate::plugin::rate_limit::{
+        Ending, Reservation, Verdict,
+    };
     use crate::{Operation, Plugin, Principal, Usage};
 
     /// Says whether the caller may do this now, and takes note of what it took.
     pub trait RateLimit: Plugin {
-        /// All plugins must let the request pass.
+        /// All plugins must let the request pass. Undo what was set aside before you deny: only a [`Verdict::Reserve`] is
+        /// settled.
         fn admit(&self, who: Option<Principal>, what: Operation) -> Verdict;
 
-        /// Called once for each [`Verdict::Reserve`], however the request ended.
-        fn settle(&self, who: Option<Principal>, ticket: u64, used: Usage);
+        /// Called once for each [`Verdict::Reserve`], however the request ended, with what `admit` was called with. It runs
+        /// in another instance: what has to be remembered is in the ticket, or in [`kv`](crate::kv).
+        fn settle(&self, who: Option<Principal>, what: Operation, ticket: u64, ending: Ending, used: Usage);
     }
 }
 

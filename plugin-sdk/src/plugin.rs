@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 /// The value is the plugin's state. It is made once, and every request starts from a copy of it: what a phase changes is
 /// gone with the request. Counters and caches belong to the host.
 pub trait Plugin: Sized + Send + Sync + 'static {
-    /// The configuration. Derive `Deserialize` with `deny_unknown_fields`.
+    /// The configuration. Derive `Deserialize` with `deny_unknown_fields`; an option that names a file is a
+    /// [`HostFile`](crate::HostFile).
     type Config: DeserializeOwned;
 
     /// What the host has to know before it configures the plugin.
@@ -30,8 +31,9 @@ pub struct Description {
     pub name: &'static str,
     /// The plugin's own version.
     pub version: &'static str,
-    /// JSON Schema of the configuration. `"format": "host-file"` marks an option whose value is the path of a file: the
-    /// host reads it and hands its content over instead.
+    /// JSON Schema of the configuration. `"format": "host-file"` marks an option whose value is the path of a file, which
+    /// the host reads and watches; `"host-url"` a URL whose origin `http` and `jwks` may then reach; `"host-output"` the
+    /// path of the file that `output` writes to.
     pub config_schema: &'static str,
     /// Headers that carry credentials, lower case. They are taken out of the request for everything after the gate.
     pub credential_headers: &'static [&'static str],

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use crate::bindings::lifecycle::exports::mlx_gate::plugin::lifecycle::Info;
-use crate::{Plugin, Rejected};
+use crate::bindings::lifecycle::exports::mlx_gate::plugin::lifecycle::{HostFile as Given, Info};
+use crate::{Plugin, Rejected, file};
 
 /// `lifecycle.describe`.
 pub fn describe<P: Plugin>() -> Info {
@@ -19,10 +19,11 @@ pub fn describe<P: Plugin>() -> Info {
 }
 
 /// `lifecycle.configure`.
-pub fn configure<P: Plugin>(state: &OnceLock<P>, config: String) -> Result<(), String> {
+pub fn configure<P: Plugin>(state: &OnceLock<P>, config: String, files: Vec<Given>) -> Result<(), String> {
     #[cfg(target_arch = "wasm32")]
     report_panics();
-    let parsed = parse::<P::Config>(&config);
+    let files = files.into_iter().map(|Given { path, content }| (path, content));
+    let parsed = file::within(files, || parse::<P::Config>(&config));
     // Freed before the plugin's own work needs memory, and while the heap still overwrites what is freed.
     drop(config);
     let plugin = parsed.and_then(P::configure).map_err(|error| error.to_string())?;

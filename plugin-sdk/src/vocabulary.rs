@@ -1,6 +1,6 @@
 //! Shorthand for the types of the WIT package.
 
-use crate::{Denial, Principal, RequestHead};
+use crate::{Constraints, Denial, Principal, RequestHead, Tags, Usage};
 
 impl RequestHead {
     /// The value of a declared credential header. The host refuses a request that repeats one.
@@ -22,7 +22,8 @@ impl RequestHead {
     }
 }
 
-fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+/// The first value of this name.
+pub(crate) fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
 }
 
@@ -73,10 +74,51 @@ impl Denial {
         )
     }
 
+    /// 429: not now, but after so many milliseconds.
+    pub fn too_many_requests(
+        code: impl Into<String>,
+        message: impl Into<String>,
+        retry_after_ms: u64,
+    ) -> Self {
+        Self { retry_after_ms: Some(retry_after_ms), ..Self::new(429, code, message) }
+    }
+
     /// Sets the value for `WWW-Authenticate`.
     #[must_use]
     pub fn with_challenge(mut self, challenge: impl Into<String>) -> Self {
         self.challenge = Some(challenge.into());
         self
+    }
+}
+
+/// No limits.
+#[expect(clippy::derivable_impls, reason = "the type is generated")]
+impl Default for Constraints {
+    fn default() -> Self {
+        Self { max_output_tokens: None, model: None, models: None, adapters: None }
+    }
+}
+
+/// Everything left to others.
+#[expect(clippy::derivable_impls, reason = "the type is generated")]
+impl Default for Tags {
+    fn default() -> Self {
+        Self {
+            tenant: None,
+            priority: None,
+            weight: None,
+            adapter: None,
+            cache_scope: None,
+            labels: Vec::new(),
+            upstream_headers: Vec::new(),
+        }
+    }
+}
+
+/// Nothing.
+#[expect(clippy::derivable_impls, reason = "the type is generated")]
+impl Default for Usage {
+    fn default() -> Self {
+        Self { input_tokens: 0, cached_tokens: 0, output_tokens: 0, reasoning_tokens: 0 }
     }
 }

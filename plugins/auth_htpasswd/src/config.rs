@@ -1,16 +1,16 @@
 //! The options.
 
-use mlx_gate_plugin::{Rejected, host};
+use mlx_gate_plugin::{HostFile, Rejected, host};
 use serde::Deserialize;
 
 use crate::{Htpasswd, passwd};
 
-/// The options, with the content of files in place of their paths.
+/// The options.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    file: String,
-    groups: Option<String>,
+    file: HostFile,
+    groups: Option<HostFile>,
     tenant: Option<String>,
     #[serde(default = "realm")]
     realm: String,
@@ -33,7 +33,7 @@ impl Config {
         if let Some(groups) = &self.groups {
             let strangers = passwd::add_roles(&mut users, groups)?;
             if strangers > 0 {
-                let message = format!("`groups` names {strangers} users that are not in `file`");
+                let message = format!("{groups} names {strangers} users that are not in {}", self.file);
                 host::log(host::Level::Warn, &message);
             }
         }

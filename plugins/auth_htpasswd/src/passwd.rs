@@ -1,6 +1,6 @@
 //! Apache's two files: users with their password hashes (`AuthUserFile`), and groups of users (`AuthGroupFile`).
 
-use mlx_gate_plugin::Rejected;
+use mlx_gate_plugin::{HostFile, Rejected};
 
 use crate::hash;
 
@@ -17,10 +17,10 @@ pub(crate) struct User {
 /// Reads `USER:HASH` lines, sorted by user. Fields after the hash are ignored, as Apache does.
 ///
 /// A mistake names the line, and the user, but never repeats what stands in the hash's place: it may be a password.
-pub(crate) fn users(text: &str) -> Result<Vec<User>, Rejected> {
+pub(crate) fn users(file: &HostFile) -> Result<Vec<User>, Rejected> {
     let mut users = Vec::new();
-    for (number, line) in lines(text) {
-        let wrong = |what: &str| Rejected::new(format_args!("`file`, line {number}: {what}"));
+    for (number, line) in lines(file.text()?) {
+        let wrong = |what: &str| Rejected::new(format_args!("{file}, line {number}: {what}"));
         let (name, rest) = line.split_once(':').ok_or_else(|| wrong("not of the form USER:HASH"))?;
         if !is_name(name) {
             return Err(wrong("a user's name has 1 to 256 bytes and no control characters"));
@@ -35,7 +35,7 @@ pub(crate) fn users(text: &str) -> Result<Vec<User>, Rejected> {
         users.array_windows().find(|[(_, one), (_, other)]| one.name == other.name)
     {
         return Err(Rejected::new(format_args!(
-            "`file`, line {second}: user `{}` is on line {first} too",
+            "{file}, line {second}: user `{}` is on line {first} too",
             user.name
         )));
     }
@@ -44,10 +44,10 @@ pub(crate) fn users(text: &str) -> Result<Vec<User>, Rejected> {
 
 /// Reads `GROUP: USER USER ...` lines and makes each group a role of its users. A group may be on several lines. Returns how
 /// many of the users named there are not.
-pub(crate) fn add_roles(users: &mut [User], text: &str) -> Result<usize, Rejected> {
+pub(crate) fn add_roles(users: &mut [User], file: &HostFile) -> Result<usize, Rejected> {
     let mut strangers = 0;
-    for (number, line) in lines(text) {
-        let wrong = |what: &str| Rejected::new(format_args!("`groups`, line {number}: {what}"));
+    for (number, line) in lines(file.text()?) {
+        let wrong = |what: &str| Rejected::new(format_args!("{file}, line {number}: {what}"));
         let (group, members) =
             line.split_once(':').ok_or_else(|| wrong("not of the form GROUP: USER USER ..."))?;
         let group = group.trim();

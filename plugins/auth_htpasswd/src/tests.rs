@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use mlx_gate_plugin::authenticate::{Authenticate as _, Grant, Verdict};
 use mlx_gate_plugin::crypto::Error;
 use mlx_gate_plugin::host::Level;
-use mlx_gate_plugin::testing::{FakeHost, configure, request};
-use serde_json::json;
+use mlx_gate_plugin::testing::{FakeHost, configure_with_files, request};
+use serde_json::{Value, json};
 
 use crate::Htpasswd;
 
@@ -20,7 +20,19 @@ const CHALLENGE: &str = r#"Basic realm="mlx-gate", charset="UTF-8""#;
 const SHA: &str = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=";
 
 fn from_file(text: &str) -> Result<Htpasswd, String> {
-    configure(&json!({ "file": text }).to_string())
+    with_options(&json!({ "file": text }))
+}
+
+/// Options in which the content of the two files stands in place of their paths.
+fn with_options(options: &Value) -> Result<Htpasswd, String> {
+    let (mut options, mut files) = (options.clone(), Vec::new());
+    for (option, path) in [("file", "users.htpasswd"), ("groups", "groups.txt")] {
+        if let Some(content) = options.get_mut(option) {
+            files.push((path, content.as_str().expect("the content is text").to_owned()));
+            *content = path.into();
+        }
+    }
+    configure_with_files(&options.to_string(), &files)
 }
 
 /// Users and their passwords, as they were given to `htpasswd`.
@@ -148,7 +160,7 @@ fn an_empty_file_lets_nobody_in() {
 fn options_reach_the_principal_and_the_challenge() {
     FakeHost::on_verify_password(|_, _| Ok(true));
     let grant = |options: serde_json::Value| {
-        let plugin: Htpasswd = configure(&options.to_string()).expect("sound options");
+        let plugin: Htpasswd = with_options(&options).expect("sound options");
         match plugin.authenticate(request("GET", "/", &[("authorization", &basic("bob", "x"))])) {
             Verdict::Allow(grant) => grant,
             _ => panic!("the host says the password fits"),
@@ -165,11 +177,10 @@ fn options_reach_the_principal_and_the_challenge() {
     assert_eq!(full.principal.tenant.as_deref(), Some("acme"));
     assert_eq!(full.principal.roles, ["admin", "readers"]);
     assert_eq!(full.cache_for_ms, None);
-    let warned = [(Level::Warn, "`groups` names 1 users that are not in `file`".to_owned())];
+    let warned = [(Level::Warn, "`groups.txt` names 1 users that are not in `users.htpasswd`".to_owned())];
     assert_eq!(FakeHost::take_log(), warned);
 
-    let plugin: Htpasswd =
-        configure(&json!({ "file": file, "realm": "the lab" }).to_string()).expect("sound");
+    let plugin = with_options(&json!({ "file": file, "realm": "the lab" })).expect("sound");
     assert_eq!(check(&plugin, &[]), r#"abstain Basic realm="the lab", charset="UTF-8""#);
 }
 
@@ -212,13 +223,19 @@ fn mistakes_name_the_line_and_never_the_hash() {
     ];
     for (hash, expected) in cases {
         let text = format!("# users\nanna:{SHA}\nbob:{hash}\n");
-        let expected = format!("`file`, line 3: user `bob`: {expected}");
+        let expected = format!("`users.htpasswd`, line 3: user `bob`: {expected}");
         assert_eq!(from_file(&text).err(), Some(expected), "{hash}");
     }
     for (text, expected) in [
-        ("hunter2\n".to_owned(), "`file`, line 1: not of the form USER:HASH"),
-        (format!(":{SHA}"), "`file`, line 1: a user's name has 1 to 256 bytes and no control characters"),
-        (format!("bob:{SHA}\nanna:{SHA}\nbob:{SHA}"), "`file`, line 3: user `bob` is on line 1 too"),
+        ("hunter2\n".to_owned(), "`users.htpasswd`, line 1: not of the form USER:HASH"),
+        (
+            format!(":{SHA}"),
+            "`users.htpasswd`, line 1: a user's name has 1 to 256 bytes and no control characters",
+        ),
+        (
+            format!("bob:{SHA}\nanna:{SHA}\nbob:{SHA}"),
+            "`users.htpasswd`, line 3: user `bob` is on line 1 too",
+        ),
     ] {
         assert_eq!(from_file(&text).err().as_deref(), Some(expected), "{text}");
     }
@@ -233,19 +250,19 @@ fn mistakes_in_other_options_are_named() {
         (json!({}), "missing field `file`"),
         (
             json!({ "file": file, "groups": "admin anna" }),
-            "`groups`, line 1: not of the form GROUP: USER USER ...",
+            "`groups.txt`, line 1: not of the form GROUP: USER USER ...",
         ),
         (
             json!({ "file": file, "groups": " : anna" }),
-            "`groups`, line 1: a group's name has 1 to 256 bytes and no control characters",
+            "`groups.txt`, line 1: a group's name has 1 to 256 bytes and no control characters",
         ),
         (
             json!({ "file": file, "groups": "\nadmin: \"anna maria\"" }),
-            "`groups`, line 2: names in quotes are not read; rename the user to one without spaces",
+            "`groups.txt`, line 2: names in quotes are not read; rename the user to one without spaces",
         ),
         (
             json!({ "file": file, "groups": many }),
-            "`groups`, line 129: user `anna` is in more than 128 groups",
+            "`groups.txt`, line 129: user `anna` is in more than 128 groups",
         ),
         (json!({ "file": file, "tenant": "" }), "`tenant` has 1 to 256 bytes and no control characters"),
         (
@@ -253,6 +270,6 @@ fn mistakes_in_other_options_are_named() {
             "`realm` has at most 256 characters, printable ASCII without `\"` and `\\`",
         ),
     ] {
-        assert_eq!(configure::<Htpasswd>(&options.to_string()).err().as_deref(), Some(expected), "{options}");
+        assert_eq!(with_options(&options).err().as_deref(), Some(expected), "{options}");
     }
 }

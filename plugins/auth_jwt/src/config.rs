@@ -1,6 +1,6 @@
 //! The options.
 
-use mlx_gate_plugin::Rejected;
+use mlx_gate_plugin::{HostFile, Rejected};
 use serde::Deserialize;
 
 use crate::Jwt;
@@ -10,14 +10,14 @@ use crate::keys::{self, Allowed};
 /// RFC 8725 leaves it at "no more than a few minutes" (RFC 7519 section 4.1.4); clocks are better today.
 const MOST_LEEWAY: u32 = 60;
 
-/// The options, with the content of files in place of their paths.
+/// The options.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     issuer: String,
     audience: Vec<String>,
-    jwks: Option<String>,
-    secret_file: Option<String>,
+    jwks: Option<HostFile>,
+    secret_file: Option<HostFile>,
     secret: Option<String>,
     #[serde(default)]
     algorithms: Vec<String>,
@@ -36,12 +36,13 @@ impl Config {
         let allowed = Allowed::new(&self.algorithms)?;
         let keys = match (&self.jwks, &self.secret_file, &self.secret) {
             (Some(set), None, None) => keys::from_set(set, &allowed)?,
-            (None, Some(secret), None) => {
+            (None, Some(file), None) => {
+                let secret = file.text()?;
                 let secret = secret.strip_suffix('\n').unwrap_or(secret);
                 let secret = secret.strip_suffix('\r').unwrap_or(secret);
-                vec![keys::from_secret("secret-file", secret, &allowed)?]
+                vec![keys::from_secret(file, secret, &allowed)?]
             }
-            (None, None, Some(secret)) => vec![keys::from_secret("secret", secret, &allowed)?],
+            (None, None, Some(secret)) => vec![keys::from_secret(&"`secret`", secret, &allowed)?],
             _ => return Err(Rejected::new("set one of `jwks`, `secret-file` and `secret`")),
         };
         if self.issuer.is_empty() {

@@ -1,9 +1,11 @@
 //! The keys, each bound to the one algorithm it is for (RFC 8725 section 3.1). A token has no say in that.
 
+use std::fmt::Display;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mlx_gate_plugin::crypto::{self, SignatureAlgorithm};
-use mlx_gate_plugin::{Rejected, host};
+use mlx_gate_plugin::{HostFile, Rejected, host};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
@@ -98,26 +100,26 @@ impl Allowed {
 
 /// The keys of a set that are for checking signatures by an allowed algorithm. Sets have others too, for encryption say; they
 /// are passed over, as RFC 7517 section 5 asks.
-pub(crate) fn from_set(text: &str, allowed: &Allowed) -> Result<Vec<Key>, Rejected> {
+pub(crate) fn from_set(file: &HostFile, allowed: &Allowed) -> Result<Vec<Key>, Rejected> {
     // The parser's own text may quote what stands there.
-    let set: Jwks = serde_json::from_str(text).map_err(|error| {
+    let set: Jwks = serde_json::from_str(file.text()?).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Rejected::new(format_args!("`jwks`: not a JSON Web Key Set; mistake at line {line}, column {column}"))
+        Rejected::new(format_args!("{file}: not a JSON Web Key Set; mistake at line {line}, column {column}"))
     })?;
     let (given, mut keys) = (set.keys.len(), Vec::new());
     for (index, jwk) in set.keys.into_iter().enumerate() {
         let name = jwk.kid.as_ref().map_or_else(|| format!("keys[{index}]"), |kid| format!("key `{kid}`"));
-        let named = |what: String| Rejected::new(format_args!("`jwks`, {name}: {what}"));
+        let named = |what: String| Rejected::new(format_args!("{file}, {name}: {what}"));
         keys.extend(jwk.bind(allowed).map_err(named)?);
     }
     if keys.is_empty() {
         return Err(Rejected::new(format_args!(
-            "`jwks`: none of its {given} keys checks signatures by an allowed algorithm"
+            "{file}: none of its {given} keys checks signatures by an allowed algorithm"
         )));
     }
     if keys.len() > MOST_KEYS {
         return Err(Rejected::new(format_args!(
-            "`jwks`: it has {} keys; at most {MOST_KEYS} are taken",
+            "{file}: it has {} keys; at most {MOST_KEYS} are taken",
             keys.len()
         )));
     }
@@ -127,9 +129,9 @@ pub(crate) fn from_set(text: &str, allowed: &Allowed) -> Result<Vec<Key>, Reject
     Ok(keys)
 }
 
-/// A shared secret as the one key.
-pub(crate) fn from_secret(option: &str, secret: &str, allowed: &Allowed) -> Result<Key, Rejected> {
-    let named = |what: String| Rejected::new(format_args!("`{option}`: {what}"));
+/// A shared secret as the one key. `source` is the file or option it stands in.
+pub(crate) fn from_secret(source: &dyn Display, secret: &str, allowed: &Allowed) -> Result<Key, Rejected> {
+    let named = |what: String| Rejected::new(format_args!("{source}: {what}"));
     let jwk = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(secret) });
     let key = Jwk::deserialize(jwk)?.bind(allowed).map_err(named)?;
     key.ok_or_else(|| named("`algorithms` names none for a secret (HS256, HS384, HS512)".to_owned()))

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mlx_gate_plugin::authenticate::{Authenticate as _, Grant, Verdict};
 use mlx_gate_plugin::crypto::{Error, SignatureAlgorithm};
 use mlx_gate_plugin::host::Level;
-use mlx_gate_plugin::testing::{FakeHost, configure, request};
+use mlx_gate_plugin::testing::{FakeHost, configure_with_files, request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -73,8 +73,8 @@ fn host_believes_everything() {
     FakeHost::on_verify(|_, _, _, _| Ok(true));
 }
 
-/// Options that take `KEYS`, with these over them.
-fn options(more: &Value) -> String {
+/// The plugin with options that take `KEYS`, and these over them. In place of a file's path stands its content.
+fn configure(more: &Value) -> Result<Jwt, String> {
     let mut options = json!({ "issuer": "https://issuer.example", "audience": ["mlx-gate", "mlx-gate-2"] });
     if more.get("secret").is_none() && more.get("secret-file").is_none() {
         options["jwks"] = KEYS.into();
@@ -82,11 +82,18 @@ fn options(more: &Value) -> String {
     for (name, value) in more.as_object().into_iter().flatten() {
         options[name] = value.clone();
     }
-    options.to_string()
+    let mut files = Vec::new();
+    for (option, path) in [("jwks", "jwks.json"), ("secret-file", "secret.txt")] {
+        if let Some(content) = options.get(option).and_then(Value::as_str) {
+            files.push((path, content.to_owned()));
+            options[option] = path.into();
+        }
+    }
+    configure_with_files(&options.to_string(), &files)
 }
 
 fn plugin(more: &Value) -> Jwt {
-    configure(&options(more)).expect("sound options")
+    configure(more).expect("sound options")
 }
 
 fn ask(plugin: &Jwt, headers: &[(&str, &str)]) -> Verdict {
@@ -274,7 +281,7 @@ fn mistakes_name_the_option_and_never_a_key() {
     host_believes_everything();
     let jwks = |key: Value| json!({ "jwks": json!({ "keys": [key] }).to_string() });
     let one = "set one of `jwks`, `secret-file` and `secret`";
-    let none = "`jwks`: none of its 1 keys checks signatures by an allowed algorithm";
+    let none = "`jwks.json`: none of its 1 keys checks signatures by an allowed algorithm";
     let rsa = |more: Value| {
         let mut key = json!({ "kty": "RSA", "kid": "a", "n": "AQAB", "e": "AQAB" });
         key.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
@@ -300,7 +307,7 @@ fn mistakes_name_the_option_and_never_a_key() {
         ),
         (
             json!({ "secret-file": format!("{}\r\n", "x".repeat(47)), "algorithms": ["HS384"] }),
-            "`secret-file`: HS384 needs a secret of at least 48 bytes, and this one has 47",
+            "`secret.txt`: HS384 needs a secret of at least 48 bytes, and this one has 47",
         ),
         (
             json!({ "secret": SECRET, "algorithms": ["HS256", "HS384"] }),
@@ -310,18 +317,18 @@ fn mistakes_name_the_option_and_never_a_key() {
             json!({ "secret": SECRET, "algorithms": ["RS256"] }),
             "`secret`: `algorithms` names none for a secret (HS256, HS384, HS512)",
         ),
-        (json!({ "jwks": "{\n}" }), "`jwks`: not a JSON Web Key Set; mistake at line 2, column 1"),
+        (json!({ "jwks": "{\n}" }), "`jwks.json`: not a JSON Web Key Set; mistake at line 2, column 1"),
         (
             json!({ "jwks": "{\"keys\": []}" }),
-            "`jwks`: none of its 0 keys checks signatures by an allowed algorithm",
+            "`jwks.json`: none of its 0 keys checks signatures by an allowed algorithm",
         ),
         (
             json!({ "jwks": json!({ "keys": many }).to_string() }),
-            "`jwks`: it has 65 keys; at most 64 are taken",
+            "`jwks.json`: it has 65 keys; at most 64 are taken",
         ),
         (
             jwks(json!({ "kty": "oct", "k": "c2hvcnQ" })),
-            "`jwks`, keys[0]: HS256 needs a secret of at least 32 bytes, and this one has 5",
+            "`jwks.json`, keys[0]: HS256 needs a secret of at least 32 bytes, and this one has 5",
         ),
         (jwks(json!({ "kty": "EC", "crv": "secp256k1" })), none),
         (rsa(json!({ "use": "enc" })), none),
@@ -330,25 +337,22 @@ fn mistakes_name_the_option_and_never_a_key() {
         (rsa(json!({ "alg": "none" })), none),
         (
             rsa(json!({ "d": "AQAB" })),
-            "`jwks`, key `a`: it is a private key (`d`); checking takes the public one alone",
+            "`jwks.json`, key `a`: it is a private key (`d`); checking takes the public one alone",
         ),
         (
             rsa(json!({ "alg": "ES256" })),
-            "`jwks`, key `a`: `alg` is ES256, which its `kty` and `crv` do not fit",
+            "`jwks.json`, key `a`: `alg` is ES256, which its `kty` and `crv` do not fit",
         ),
         (
             rsa(json!({ "alg": "HS256" })),
-            "`jwks`, key `a`: `alg` is HS256, which its `kty` and `crv` do not fit",
+            "`jwks.json`, key `a`: `alg` is HS256, which its `kty` and `crv` do not fit",
         ),
     ] {
-        assert_eq!(configure::<Jwt>(&options(&more)).err().as_deref(), Some(expected), "{more}");
+        assert_eq!(configure(&more).err().as_deref(), Some(expected), "{more}");
     }
     FakeHost::on_verify(|_, _, _, _| Err(Error::BadKey("n: missing".to_owned())));
-    assert_eq!(
-        configure::<Jwt>(&options(&rsa(json!({})))).err().as_deref(),
-        Some("`jwks`, key `a`: n: missing")
-    );
+    assert_eq!(configure(&rsa(json!({}))).err().as_deref(), Some("`jwks.json`, key `a`: n: missing"));
     FakeHost::on_verify(|_, _, _, _| Err(Error::Unsupported));
-    let unsupported = "`jwks`, key `a`: this host does not have RS256";
-    assert_eq!(configure::<Jwt>(&options(&rsa(json!({})))).err().as_deref(), Some(unsupported));
+    let unsupported = "`jwks.json`, key `a`: this host does not have RS256";
+    assert_eq!(configure(&rsa(json!({}))).err().as_deref(), Some(unsupported));
 }

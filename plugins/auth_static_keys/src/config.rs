@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mlx_gate_plugin::Rejected;
+use mlx_gate_plugin::{HostFile, Rejected};
 use serde::Deserialize;
 
 use crate::expiry::Expiry;
@@ -12,8 +12,7 @@ use crate::{Account, Key, StaticKeys};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Content of the key file.
-    file: Option<String>,
+    file: Option<HostFile>,
     keys: Option<Vec<Entry>>,
 }
 
@@ -45,10 +44,13 @@ impl Config {
                 "no keys: set `file` to a key file (`mlx-gate key new` writes its entries)",
             ));
         }
-        let text = self.file.as_deref().unwrap_or_default();
+        let text = self.file.as_ref().map_or(Ok(""), HostFile::text)?;
         let inline = self.keys.unwrap_or_default();
         let mut table = Table::with_room_for(text.matches("[[").count() + inline.len());
-        read(text, |entry| table.add(entry))?;
+        if let Some(file) = &self.file {
+            read(text, |entry| table.add(entry))
+                .map_err(|error| Rejected::new(format_args!("{file}, {error}")))?;
+        }
         inline.into_iter().try_for_each(|entry| table.add(entry))?;
         table.finish()
     }

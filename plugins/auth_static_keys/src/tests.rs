@@ -1,5 +1,5 @@
 use mlx_gate_plugin::authenticate::{Authenticate as _, Grant, Verdict};
-use mlx_gate_plugin::testing::{FakeHost, configure, request};
+use mlx_gate_plugin::testing::{FakeHost, configure, configure_with_files, request};
 use serde_json::json;
 
 use crate::StaticKeys;
@@ -9,7 +9,7 @@ const ALPHA: &str = "sha256:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4
 const BETA: &str = "sha256:f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753";
 
 fn from_file(text: &str) -> Result<StaticKeys, String> {
-    configure(&json!({ "file": text }).to_string())
+    configure_with_files(r#"{"file": "keys.toml"}"#, &[("keys.toml", text)])
 }
 
 fn two_keys() -> StaticKeys {
@@ -138,18 +138,18 @@ fn expired_keys_are_pointed_out() {
 fn mistakes_name_key_and_field_but_not_the_value() {
     let good = format!("[[key]]\nname = \"alice\"\nhash = \"{ALPHA}\"\n");
     for (text, expected) in [
-        ("[[key]]\nname = \"alice\"\n", "key `alice`, line 1: missing field `hash`"),
+        ("[[key]]\nname = \"alice\"\n", "`keys.toml`, key `alice`, line 1: missing field `hash`"),
         (
             "[[key]]\nname = \"alice\"\nhash = \"my-secret\"",
-            "key `alice`: `hash` is not `sha256:` and 64 hexadecimal digits, as `mlx-gate key new` writes it",
+            "`keys.toml`, key `alice`: `hash` is not `sha256:` and 64 hexadecimal digits, as `mlx-gate key new` writes it",
         ),
         (
             &format!("{good}tennant = \"x\"\n"),
-            "key `alice`, line 4: unknown field `tennant`, expected one of `name`, `hash`, `tenant`, `roles`, `scopes`, `expires`",
+            "`keys.toml`, key `alice`, line 4: unknown field `tennant`, expected one of `name`, `hash`, `tenant`, `roles`, `scopes`, `expires`",
         ),
         (
             &format!("{good}roles = \"admin\"\n"),
-            "key `alice`, line 4: invalid type: string \"admin\", expected a sequence",
+            "`keys.toml`, key `alice`, line 4: invalid type: string \"admin\", expected a sequence",
         ),
         (&format!("{good}{good}"), "key `alice`: there are two keys of this `name`"),
         (
@@ -158,10 +158,13 @@ fn mistakes_name_key_and_field_but_not_the_value() {
         ),
         (
             &format!("# keys\n\n{good}\n[[key]]\nname = \"bob\"\nhash = 5\n"),
-            "key `bob`, line 9: invalid type: integer `5`, expected a string",
+            "`keys.toml`, key `bob`, line 9: invalid type: integer `5`, expected a string",
         ),
-        ("[[keys]]\nname = \"alice\"", "line 1: unknown field `keys`, expected `key`"),
-        ("[[key]]\nname = my-secret", "line 2: string values must be quoted, expected literal string"),
+        ("[[keys]]\nname = \"alice\"", "`keys.toml`, line 1: unknown field `keys`, expected `key`"),
+        (
+            "[[key]]\nname = my-secret",
+            "`keys.toml`, line 2: string values must be quoted, expected literal string",
+        ),
     ] {
         assert_eq!(from_file(text).err().as_deref(), Some(expected), "{text}");
     }

@@ -65,6 +65,8 @@ mod plugin;
 pub mod runtime;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+#[cfg(feature = "toml")]
+mod toml;
 mod vocabulary;
 
 pub mod crypto;
@@ -73,6 +75,7 @@ pub mod http;
 pub mod jwks;
 pub mod kv;
 pub mod output;
+pub mod pattern;
 
 pub use bindings::mlx_gate::plugin::types::{
     Completed, Constraints, Denial, Operation, Principal, Priority, RequestHead, Tags, Usage,

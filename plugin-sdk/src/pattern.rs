@@ -1,0 +1,141 @@
+//! Names with wildcards, and the callers a rule is about: what plugins whose behaviour is a table of rules have in common.
+
+use serde::Deserialize;
+
+use crate::Principal;
+
+/// A name in which `*` stands for any run of characters. Case counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(transparent)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// From its text; any text is a pattern.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the whole name is what the pattern says. Never takes more steps than the product of both lengths: after a
+    /// mismatch only the last `*` is tried again.
+    pub fn fits(&self, name: &str) -> bool {
+        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        let (mut at, mut next) = (0, 0);
+        let mut retry = None;
+        while next < name.len() {
+            match pattern.get(at) {
+                Some(b'*') => {
+                    at += 1;
+                    retry = Some((at, next));
+                }
+                Some(byte) if *byte == name[next] => {
+                    at += 1;
+                    next += 1;
+                }
+                _ => {
+                    let Some((after_star, from)) = retry else { return false };
+                    at = after_star;
+                    next = from + 1;
+                    retry = Some((at, next));
+                }
+            }
+        }
+        pattern[at..].iter().all(|byte| *byte == b'*')
+    }
+}
+
+/// Whether a rule that lists these patterns is about this name. Without a list it is about every name.
+pub fn listed(patterns: Option<&[Pattern]>, name: &str) -> bool {
+    patterns.is_none_or(|patterns| patterns.iter().any(|pattern| pattern.fits(name)))
+}
+
+/// The callers a rule is about. Each list that is there has to hold something the caller has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Callers {
+    /// Names of callers.
+    pub subjects: Option<Vec<Pattern>>,
+    /// Accounts.
+    pub tenants: Option<Vec<Pattern>>,
+    /// Roles, of which the caller needs one.
+    pub roles: Option<Vec<Pattern>>,
+    /// Scopes, of which the caller needs one.
+    pub scopes: Option<Vec<Pattern>>,
+    /// Whether the rule is about callers who gave no credential. They fit no list.
+    pub anonymous: bool,
+}
+
+impl Callers {
+    /// Whether the rule is about this caller.
+    pub fn fit(&self, who: Option<&Principal>) -> bool {
+        let Some(who) = who else { return self.anonymous };
+        let any = |patterns: &Option<Vec<Pattern>>, names: &[String]| {
+            patterns.is_none() || names.iter().any(|name| listed(patterns.as_deref(), name))
+        };
+        listed(self.subjects.as_deref(), &who.subject)
+            && any(&self.tenants, who.tenant.as_slice())
+            && any(&self.roles, &who.roles)
+            && any(&self.scopes, &who.scopes)
+    }
+
+    /// Whether any list narrows the rule down.
+    pub fn are_listed(&self) -> bool {
+        [&self.subjects, &self.tenants, &self.roles, &self.scopes].into_iter().any(Option::is_some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Callers, Pattern};
+    use crate::Principal;
+
+    #[test]
+    fn patterns_fit_whole_names() {
+        for (pattern, name, expected) in [
+            ("demo", "demo", true),
+            ("demo", "demo2", false),
+            ("demo", "Demo", false),
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("**", "x", true),
+            ("", "", true),
+            ("", "x", false),
+            ("qwen*", "qwen3-0.6b", true),
+            ("*-4bit", "qwen3-4bit", true),
+            ("*-4bit", "qwen3-4bit-x", false),
+            ("*-4bit", "a-4bit-4bit", true),
+            ("a*b*c", "a--b--b-c", true),
+            ("a*b*c", "a--c--b", false),
+            ("*é*", "café", true),
+        ] {
+            assert_eq!(Pattern::new(pattern).fits(name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn callers_need_one_of_each_list() {
+        let list = |names: &[&str]| Some(names.iter().map(|name| Pattern::new(*name)).collect::<Vec<_>>());
+        let who = Principal {
+            tenant: Some("acme".to_owned()),
+            roles: vec!["dev".to_owned(), "ops".to_owned()],
+            ..Principal::new("anna")
+        };
+        let everybody = Callers::default();
+        for (callers, expected) in [
+            (everybody.clone(), true),
+            (Callers { subjects: list(&["bob", "an*"]), ..everybody.clone() }, true),
+            (Callers { subjects: list(&["bob"]), ..everybody.clone() }, false),
+            (Callers { roles: list(&["ops"]), tenants: list(&["acme"]), ..everybody.clone() }, true),
+            (Callers { roles: list(&["ops"]), tenants: list(&["initech"]), ..everybody.clone() }, false),
+            (Callers { scopes: list(&["*"]), ..everybody.clone() }, false),
+            (Callers { roles: list(&[]), ..everybody.clone() }, false),
+        ] {
+            assert_eq!(callers.fit(Some(&who)), expected, "{callers:?}");
+            assert!(!callers.fit(None), "{callers:?}");
+        }
+        assert!(Callers { anonymous: true, ..everybody }.fit(None));
+    }
+}

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mlx_gate_core::{Engine, Lifecycle};
+use mlx_gate_core::{BoxFuture, Engine, EngineError, EventStream, Lifecycle, ModelCard, Prepared, Request};
 
 use crate::drain::Drain;
+use crate::permission::Permit;
 use crate::{Config, routes};
 
 /// The application: what is served, who decides about it, and how many requests are in flight. Clones share all of it.
@@ -43,8 +44,17 @@ impl App {
         self.0.drain.in_flight()
     }
 
-    pub(crate) fn engine(&self) -> &dyn Engine {
-        &*self.0.engine
+    pub(crate) fn models(&self) -> &[ModelCard] {
+        self.0.engine.models()
+    }
+
+    pub(crate) fn prepare(&self, request: Request) -> BoxFuture<'_, Result<Prepared, EngineError>> {
+        self.0.engine.prepare(request)
+    }
+
+    /// The only way to the device. It takes a permit, so nothing runs that the gate has not admitted and tagged.
+    pub(crate) fn start(&self, prepared: Prepared, permit: &Permit) -> Result<EventStream, EngineError> {
+        self.0.engine.start(prepared, permit.tags())
     }
 
     pub(crate) fn lifecycle(&self) -> &dyn Lifecycle {

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-/// Limits of the HTTP side.
+use ipnet::IpNet;
+
+/// Limits of the HTTP side, and whom it believes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Largest request body, in bytes. More is 413.
@@ -20,6 +22,8 @@ pub struct Config {
     pub write_timeout: Duration,
     /// Most open connections; further ones wait to be accepted.
     pub max_connections: usize,
+    /// Networks of the proxies whose word is taken for who the client is. Empty believes nobody.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Default for Config {
@@ -33,6 +37,7 @@ impl Default for Config {
             max_head_bytes: 64 * 1024,
             write_timeout: Duration::from_mins(1),
             max_connections: 2048,
+            trusted_proxies: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Everything that can end a request other than its answer, and the one place where each becomes a status.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::time::Duration;
 
 use axum::http::header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -33,6 +34,14 @@ pub(crate) enum Error {
     Field { param: String, code: &'static str, message: String },
     #[error("the request was refused")]
     Refused(Box<Refusal>),
+    #[error("the credential expired before the answer was complete")]
+    CredentialExpired,
+    #[error("the model `{model}` may not be used with this credential", model = clipped(model))]
+    ModelNotAllowed { model: String },
+    #[error("the adapter `{adapter}` may not be used with this credential", adapter = clipped(adapter))]
+    AdapterNotAllowed { adapter: String },
+    #[error("nothing may be generated with this credential")]
+    NothingAllowed,
     /// `field` is where the dialect's request holds the prompt.
     #[error("{source}")]
     PromptTooLong { field: &'static str, source: EngineError },
@@ -100,6 +109,13 @@ impl Error {
                 Answer { param, ..invalid(StatusCode::BAD_REQUEST, code) }
             }
             Self::Refused(refusal) => refused(*refusal),
+            Self::CredentialExpired => with_some_challenge(Answer {
+                refused_by: Some(Phase::Authenticate.as_str().to_owned()),
+                ..Answer::new(StatusCode::UNAUTHORIZED, Kind::Authentication, "credential_expired", message)
+            }),
+            Self::ModelNotAllowed { .. } => not_allowed("model_not_allowed", "model", message),
+            Self::AdapterNotAllowed { .. } => not_allowed("adapter_not_allowed", "adapter", message),
+            Self::NothingAllowed => not_allowed("output_not_allowed", "max_output_tokens", message),
             Self::PromptTooLong { field, .. } => Answer {
                 param: Some(field.into()),
                 ..invalid(StatusCode::BAD_REQUEST, "context_length_exceeded")
@@ -157,6 +173,15 @@ fn known_routes() -> String {
     routes.collect::<Vec<_>>().join(", ")
 }
 
+/// What the authorizers' bounds leave no room for.
+fn not_allowed(code: &'static str, param: &'static str, message: String) -> Answer {
+    Answer {
+        param: Some(param.into()),
+        refused_by: Some(Phase::Authorize.as_str().to_owned()),
+        ..Answer::new(StatusCode::FORBIDDEN, Kind::Permission, code, message)
+    }
+}
+
 fn engine(error: EngineError) -> Answer {
     let message = error.to_string();
     let invalid = |code, param: &'static str| Answer {
@@ -168,6 +193,9 @@ fn engine(error: EngineError) -> Answer {
     match error {
         EngineError::UnknownModel(_) => {
             Answer { status: StatusCode::NOT_FOUND, ..invalid("model_not_found", "model") }
+        }
+        EngineError::UnknownAdapter(_) => {
+            Answer { status: StatusCode::NOT_FOUND, ..invalid("adapter_not_found", "adapter") }
         }
         EngineError::InvalidRequest { field, .. } => invalid("invalid_value", field),
         EngineError::PromptTooLong { .. } => invalid("context_length_exceeded", "prompt"),
@@ -206,6 +234,15 @@ fn refused(refusal: Refusal) -> Answer {
             refused_by: Some(Phase::Authenticate.as_str().to_owned()),
             ..Answer::new(StatusCode::BAD_REQUEST, Kind::InvalidRequest, "ambiguous_credentials", message)
         },
+        Refusal::NotAllowed => Answer {
+            refused_by: Some(Phase::Authorize.as_str().to_owned()),
+            ..Answer::new(
+                StatusCode::FORBIDDEN,
+                Kind::Permission,
+                "permission_denied",
+                "this credential does not allow what was asked for",
+            )
+        },
         Refusal::Denied { plugin, phase, denial } => denied(&plugin, phase, denial),
         Refusal::Unavailable { plugin, phase, cause } => unavailable(&plugin, phase, cause),
     }
@@ -231,13 +268,7 @@ fn denied(plugin: &str, phase: Phase, denial: Denial) -> Answer {
     if answer.message.is_empty() {
         answer.message = "the request was refused".into();
     }
-    for (name, value) in &denial.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
-            && may_be_set_by_plugins(&name)
-        {
-            answer.headers.append(name, value);
-        }
-    }
+    answer.headers.extend(from_plugins(&denial.headers));
     if let Some(challenge) = &denial.challenge {
         challenge_with(&mut answer, challenge);
     }
@@ -277,10 +308,40 @@ fn with_some_challenge(answer: Answer) -> Answer {
     }
 }
 
+/// Response headers as plugins word them; what is no header, or none of theirs, is left out.
+pub(crate) fn from_plugins(headers: &[(String, String)]) -> HeaderMap {
+    let read = |(name, value): &(String, String)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok().filter(may_be_set_by_plugins)?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    };
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter().filter_map(read) {
+        map.append(name, value);
+    }
+    map
+}
+
 /// Headers that frame the message or that the server sets itself would let a plugin break the connection or lie about
 /// the body.
 fn may_be_set_by_plugins(name: &HeaderName) -> bool {
     const OURS: [&str; 8] =
         ["connection", "date", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "x-request-id"];
     !OURS.contains(&name.as_str()) && !name.as_str().starts_with("content-")
+}
+
+/// The beginning of a text, with nothing in it that would disturb a terminal.
+pub(crate) fn clipped(text: &str) -> String {
+    const MOST: usize = 64;
+    let mut out = String::new();
+    for character in text.chars().take(MOST) {
+        // Writing to a string cannot fail.
+        let _ = match character {
+            plain if !plain.is_control() => write!(out, "{plain}"),
+            control => write!(out, "{}", control.escape_default()),
+        };
+    }
+    if text.chars().nth(MOST).is_some() {
+        out.push_str("...");
+    }
+    out
 }

@@ -1,22 +1,23 @@
 //! The layer that asks the plugins about every request, before its body is read.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
-use mlx_gate_core::{Dialect, HeaderValue, Refusal, RequestHead, Secret};
+use mlx_gate_core::{Dialect, HeaderValue, Passage, Refusal, RequestHead, Secret};
 
+use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::observe::Context;
+use crate::peer::{FORWARDING, Origin, Peer};
 use crate::{App, routes};
 
 /// Headers that carry credentials whatever the plugins declare.
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
 
-/// Headers by which proxies and clients claim an identity. Ours travels in the request's extensions, so nothing behind
-/// the gate has a use for theirs.
+/// Headers by which proxies and clients claim an identity.
 const CLAIMED_IDENTITY: [&str; 12] = [
     "remote-user",
     "x-auth-request-email",
@@ -32,11 +33,15 @@ const CLAIMED_IDENTITY: [&str; 12] = [
     "x-user-id",
 ];
 
-/// The other end of the connection, in the extensions of every request that came over one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+/// How far a request has come, in its extensions once the gate has let it in.
+#[derive(Clone)]
+pub(crate) struct Entered {
+    pub(crate) passage: Arc<dyn Passage>,
+    /// When the answer has to have ended, the caller's credential considered.
+    pub(crate) deadline: Deadline,
+}
 
-/// Lets a request through with its principal in the extensions and without its credentials, or refuses it.
+/// Lets a request in, without its credentials, or refuses it.
 pub(crate) async fn guard(
     State(app): State<App>,
     Extension(context): Extension<Context>,
@@ -44,30 +49,50 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let dialect = routes::of(&request).map_or(Dialect::OpenAi, |route| route.dialect);
-    let refuse = |refusal: Refusal| Error::Refused(Box::new(refusal)).into_response(dialect, &context.record);
+    let origin = request
+        .extensions()
+        .get::<Peer>()
+        .map(|peer| Origin::of(*peer, request.headers(), &app.config().trusted_proxies));
+    let passage = app.lifecycle().begin();
+    context.record.began(Arc::clone(&passage), origin);
 
-    let head = head(&request, context.id.clone(), dialect);
-    let mut passage = app.lifecycle().begin();
-    match passage.authenticate(&head).await {
-        Ok(Some(principal)) => {
-            context.record.admitted(&principal);
-            request.extensions_mut().insert(principal);
-        }
-        Ok(None) if !app.lifecycle().authenticates() => {}
-        // Plugins authenticate, and yet nobody vouched for the caller: a broken gate must not become an open one.
-        Ok(None) => {
-            return refuse(Refusal::Unauthenticated { challenges: Vec::new() });
-        }
-        Err(refusal) => return refuse(refusal),
-    }
+    let head = head(&request, context.id.clone(), dialect, origin);
+    let deadline = match authenticate(&*passage, &head, &context).await {
+        Ok(deadline) => deadline,
+        Err(error) => return error.into_response(dialect, &context.record),
+    };
     drop(head);
-    strip(request.headers_mut(), &app.lifecycle().credential_headers());
+    strip(request.headers_mut(), passage.credential_headers());
+    request.extensions_mut().insert(Entered { passage, deadline });
     next.run(request).await
 }
 
-fn head(request: &Request, id: String, dialect: Dialect) -> RequestHead {
-    let peer = request.extensions().get::<Peer>();
-    let headers = request.headers().iter().map(|(name, value)| {
+/// Asks who is calling, and gives the time that leaves them.
+async fn authenticate(
+    passage: &dyn Passage,
+    head: &RequestHead,
+    context: &Context,
+) -> Result<Deadline, Error> {
+    let refused = |refusal| Error::Refused(Box::new(refusal));
+    match context.deadline.within(passage.authenticate(head)).await?.map_err(refused)? {
+        Some(principal) => {
+            context.record.entered(&principal);
+            let deadline = context.deadline.expiring(principal.expires_at_ms);
+            deadline.check()?;
+            Ok(deadline)
+        }
+        // Plugins authenticate, and yet nobody vouched for the caller: a broken gate must not become an open one.
+        None if passage.authenticates() => Err(refused(Refusal::Unauthenticated { challenges: Vec::new() })),
+        None => Ok(context.deadline),
+    }
+}
+
+/// The head as plugins see it. What names an identity or a client's address is a proxy's to say: from anybody else such
+/// a header is a forgery, and no plugin gets to see it.
+fn head(request: &Request, id: String, dialect: Dialect, origin: Option<Origin>) -> RequestHead {
+    let proxied = origin.is_some_and(|origin| origin.proxied);
+    let forged = |name: &str| !proxied && (CLAIMED_IDENTITY.contains(&name) || FORWARDING.contains(&name));
+    let headers = request.headers().iter().filter(|(name, _)| !forged(name.as_str())).map(|(name, value)| {
         let value = match std::str::from_utf8(value.as_bytes()) {
             Ok(text) => HeaderValue::Text(Secret::new(text)),
             Err(_) => HeaderValue::NotUtf8,
@@ -79,14 +104,15 @@ fn head(request: &Request, id: String, dialect: Dialect) -> RequestHead {
         method: request.method().as_str().to_owned(),
         path: request.uri().path().to_owned(),
         dialect,
-        // A socket bound to `::` reports IPv4 peers as mapped IPv6 addresses; plugins compare against the plain ones.
-        peer: peer.map(|Peer(address)| address.ip().to_canonical()),
+        peer: origin.map(|origin| origin.client),
         headers: headers.collect(),
     }
 }
 
+/// Takes out what nothing behind the gate has a use for: principal, tags and peer travel as typed values.
 pub(crate) fn strip(headers: &mut HeaderMap, declared: &[String]) {
-    for name in CREDENTIALS.into_iter().chain(CLAIMED_IDENTITY).chain(declared.iter().map(String::as_str)) {
+    let ours = CREDENTIALS.into_iter().chain(CLAIMED_IDENTITY).chain(FORWARDING);
+    for name in ours.chain(declared.iter().map(String::as_str)) {
         headers.remove(name);
     }
 }

@@ -4,14 +4,17 @@
 //! [`App`] is built over the two traits it needs, [`Engine`](mlx_gate_core::Engine) and
 //! [`Lifecycle`](mlx_gate_core::Lifecycle), and is served by [`serve`]. A request goes through, from the outside:
 //!
-//! 1. `observe`: request id, admission (draining?), caught panics, one log line however it ends;
+//! 1. `observe`: request id, is the server draining, caught panics; one log line and the end of the passage through the
+//!    gate, however the request ends;
 //! 2. `gate`: who is asking, decided before the body is read;
 //! 3. `routes`: the one table from which the router is built;
-//! 4. a dialect's folder (`openai`): the body becomes a `core::Request`, events become wire JSON.
+//! 4. a dialect's folder (`openai`): the body becomes a `core::Request`, events become wire JSON;
+//! 5. `permission`: may they, may they now, on whose account; what comes out is the one thing that starts a generation.
 
 mod app;
 mod body;
 mod config;
+mod deadline;
 mod drain;
 mod error;
 mod gate;
@@ -20,6 +23,8 @@ mod health;
 mod log;
 mod observe;
 mod openai;
+mod peer;
+mod permission;
 mod routes;
 mod serve;
 mod sse;

@@ -1,13 +1,16 @@
 //! One line for each request, written when its answer has ended or its client is gone.
 
+use std::fmt::Write;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use axum::http::{Method, StatusCode};
-use mlx_gate_core::{Event, FinishReason, Principal, Usage};
+use axum::http::{HeaderMap, Method, StatusCode};
+use mlx_gate_core::{Admission, Dialect, Ended, Event, Outcome, Passage, Principal, Priority, Tags, Usage};
 use tokio::time::Instant;
 
-use crate::error::Answer;
+use crate::error::{self, Answer};
+use crate::peer::Origin;
 use crate::routes::Route;
 
 /// Status written for a client that left before it was answered, as nginx does; it is never sent.
@@ -17,7 +20,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 #[derive(Clone)]
 pub(crate) struct Record(Arc<Mutex<Fields>>);
 
-/// Writes the line when dropped.
+/// Ends the passage through the gate and writes the line when dropped.
 pub(crate) struct Closing(Record);
 
 struct Fields {
@@ -26,7 +29,12 @@ struct Fields {
     /// The route's template, so that ids in paths do not end up in the log. `None` where no route matched.
     route: Option<&'static str>,
     api: Option<&'static str>,
+    dialect: Dialect,
     started: Instant,
+    started_at: SystemTime,
+    /// `None` where the request did not come as far as the gate.
+    passage: Option<Arc<dyn Passage>>,
+    peer: Option<IpAddr>,
     status: Option<StatusCode>,
     subject: Option<String>,
     tenant: Option<String>,
@@ -34,6 +42,14 @@ struct Fields {
     end_user: Option<String>,
     model: Option<String>,
     streaming: bool,
+    /// What the rate limiters want the response to say.
+    admission: HeaderMap,
+    priority: Option<Priority>,
+    adapter: Option<String>,
+    labels: String,
+    /// The engine took it, or it was answered without one.
+    ran: bool,
+    /// Where an answer was broken off, its tokens are the pieces the device made of it, which are a few less.
     usage: Usage,
     queued: Option<Duration>,
     first_token: Option<Duration>,
@@ -43,47 +59,36 @@ struct Fields {
     cause: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// Answered without generating.
-    Ok,
-    Finished(FinishReason),
-    /// The client left before the end.
-    Cancelled,
-    /// The gate said no.
-    Denied,
-    Error,
-}
-
-impl Outcome {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Finished(FinishReason::Stop) => "stop",
-            Self::Finished(FinishReason::Length) => "length",
-            Self::Finished(FinishReason::ToolCalls) => "tool_calls",
-            Self::Cancelled => "cancelled",
-            Self::Denied => "denied",
-            Self::Error => "error",
-        }
-    }
-}
-
 impl Record {
-    pub(crate) fn open(id: &str, method: &Method, route: Option<&'static Route>, started: Instant) -> Self {
+    pub(crate) fn open(
+        id: &str,
+        method: &Method,
+        route: Option<&'static Route>,
+        dialect: Dialect,
+        started: Instant,
+    ) -> Self {
         Self(Arc::new(Mutex::new(Fields {
             id: id.to_owned(),
             // An unknown method is the client's free text, and has no place in a log.
             method: if is_standard(method) { method.to_string() } else { "other".to_owned() },
             route: route.map(|route| route.path),
             api: route.map(|route| route.api.as_str()),
+            dialect,
             started,
+            started_at: SystemTime::now(),
+            passage: None,
+            peer: None,
             status: None,
             subject: None,
             tenant: None,
             end_user: None,
             model: None,
             streaming: false,
+            admission: HeaderMap::new(),
+            priority: None,
+            adapter: None,
+            labels: String::new(),
+            ran: false,
             usage: Usage::default(),
             queued: None,
             first_token: None,
@@ -94,8 +99,15 @@ impl Record {
         })))
     }
 
+    /// The request came to the gate.
+    pub(crate) fn began(&self, passage: Arc<dyn Passage>, origin: Option<Origin>) {
+        let mut fields = self.fields();
+        fields.passage = Some(passage);
+        fields.peer = origin.map(|origin| origin.client);
+    }
+
     /// The gate let the caller in.
-    pub(crate) fn admitted(&self, principal: &Principal) {
+    pub(crate) fn entered(&self, principal: &Principal) {
         let mut fields = self.fields();
         fields.subject = Some(principal.subject.clone());
         fields.tenant.clone_from(&principal.tenant);
@@ -108,16 +120,50 @@ impl Record {
         fields.streaming = streaming;
     }
 
-    /// The request is about to be queued.
-    pub(crate) fn prepared(&self, model: &str, input_tokens: usize) {
+    /// The model has seen the prompt.
+    pub(crate) fn prepared(&self, model: &str) {
+        self.fields().model = Some(model.to_owned());
+    }
+
+    /// The rate limiters let the request pass.
+    pub(crate) fn admitted(&self, admission: &Admission) {
+        self.fields().admission = error::from_plugins(&admission.headers);
+    }
+
+    /// Headers that the response has to carry, however the request ends.
+    pub(crate) fn admission_headers(&self) -> HeaderMap {
+        std::mem::take(&mut self.fields().admission)
+    }
+
+    /// The taggers have spoken.
+    pub(crate) fn tagged(&self, tags: &Tags) {
         let mut fields = self.fields();
-        fields.model = Some(model.to_owned());
-        fields.usage.input_tokens = u32::try_from(input_tokens).unwrap_or(u32::MAX);
+        fields.tenant.clone_from(&tags.tenant);
+        fields.adapter.clone_from(&tags.adapter);
+        fields.priority = Some(tags.priority);
+        for (name, value) in &tags.labels {
+            let separator = if fields.labels.is_empty() { "" } else { " " };
+            // Writing to a string cannot fail. Quotes keep a value with spaces in one piece.
+            let _ = write!(fields.labels, "{separator}{name}={value:?}");
+        }
+    }
+
+    /// The engine took it, with a prompt of this many tokens.
+    pub(crate) fn queued(&self, input_tokens: u32) {
+        let mut fields = self.fields();
+        fields.ran = true;
+        fields.usage.input_tokens = input_tokens;
+    }
+
+    /// It is carried out, and this is the answer.
+    pub(crate) fn answering(&self) {
+        self.fields().ran = true;
     }
 
     /// The engine said something.
     pub(crate) fn heard(&self, event: &Event) {
         let mut fields = self.fields();
+        fields.consumed(event);
         match event {
             Event::Started { queued } => fields.queued = Some(*queued),
             Event::Text(_) | Event::Reasoning(_) | Event::ToolCall(_) => {
@@ -125,12 +171,14 @@ impl Record {
                     fields.first_token = Some(fields.started.elapsed());
                 }
             }
-            Event::Finished(finished) => {
-                fields.usage = finished.usage;
-                fields.outcome = Some(Outcome::Finished(finished.reason));
-            }
+            Event::Finished(finished) => fields.outcome = Some(Outcome::Finished(finished.reason)),
             Event::Failed(_) => {}
         }
+    }
+
+    /// The engine said something that nobody came to hear.
+    pub(crate) fn unread(&self, event: &Event) {
+        self.fields().consumed(event);
     }
 
     /// The request ends with an error.
@@ -163,44 +211,89 @@ impl Closing {
     }
 }
 
-impl Drop for Closing {
-    fn drop(&mut self) {
-        let fields = self.0.fields();
-        let status = fields.status.map_or(CLIENT_CLOSED_REQUEST, |status| status.as_u16());
-        let outcome = fields.outcome.unwrap_or(Outcome::Cancelled).as_str();
+impl Fields {
+    fn consumed(&mut self, event: &Event) {
+        match event {
+            Event::Text(_) | Event::ToolCall(_) => self.usage.output_tokens += 1,
+            Event::Reasoning(_) => {
+                self.usage.output_tokens += 1;
+                self.usage.reasoning_tokens += 1;
+            }
+            Event::Finished(finished) => self.usage = finished.usage,
+            Event::Started { .. } | Event::Failed(_) => {}
+        }
+    }
+
+    fn ended(&self) -> Ended {
+        Ended {
+            id: self.id.clone(),
+            method: self.method.clone(),
+            route: self.route,
+            dialect: self.dialect,
+            peer: self.peer,
+            ran: self.ran,
+            usage: self.usage,
+            status: self.status.map_or(CLIENT_CLOSED_REQUEST, |status| status.as_u16()),
+            outcome: self.outcome.unwrap_or(Outcome::Cancelled),
+            code: self.code.clone(),
+            refused_by: self.refused_by.clone(),
+            started_at: self.started_at,
+            queued: self.queued.unwrap_or_default(),
+            first_token: self.first_token,
+            total: self.started.elapsed(),
+        }
+    }
+
+    fn write(&self, ended: &Ended) {
         // `Option`s that are `None` leave their key out of the line.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     target: "mlx_gate::request",
-                    id = %fields.id,
-                    method = %fields.method,
-                    route = fields.route,
-                    api = fields.api,
-                    status,
-                    outcome,
-                    principal = fields.subject.as_deref(),
-                    tenant = fields.tenant.as_deref(),
-                    end_user = fields.end_user.as_deref(),
-                    model = fields.model.as_deref(),
-                    stream = fields.streaming,
-                    prompt_tokens = fields.usage.input_tokens,
-                    cached_tokens = fields.usage.cached_tokens,
-                    completion_tokens = fields.usage.output_tokens,
-                    queue_ms = fields.queued.map(milliseconds),
-                    ttft_ms = fields.first_token.map(milliseconds),
-                    total_ms = milliseconds(fields.started.elapsed()),
-                    refused_by = fields.refused_by.as_deref(),
-                    code = fields.code.as_deref(),
-                    cause = fields.cause.as_deref(),
+                    id = %ended.id,
+                    method = %ended.method,
+                    route = ended.route,
+                    api = self.api,
+                    peer = ended.peer.map(tracing::field::display),
+                    status = ended.status,
+                    outcome = ended.outcome.as_str(),
+                    principal = self.subject.as_deref(),
+                    tenant = self.tenant.as_deref(),
+                    end_user = self.end_user.as_deref(),
+                    model = self.model.as_deref(),
+                    adapter = self.adapter.as_deref(),
+                    stream = self.streaming,
+                    prompt_tokens = ended.usage.input_tokens,
+                    cached_tokens = ended.usage.cached_tokens,
+                    completion_tokens = ended.usage.output_tokens,
+                    queue_ms = self.queued.map(milliseconds),
+                    ttft_ms = ended.first_token.map(milliseconds),
+                    total_ms = milliseconds(ended.total),
+                    priority = self.priority.map(Priority::as_str),
+                    labels = Some(self.labels.as_str()).filter(|labels| !labels.is_empty()),
+                    generation = self.passage.as_ref().map(|passage| passage.generation()),
+                    refused_by = ended.refused_by.as_deref(),
+                    code = ended.code.as_deref(),
+                    cause = self.cause.as_deref(),
                     "request"
                 )
             };
         }
-        if fields.cause.is_some() {
+        if self.cause.is_some() {
             line!(error);
         } else {
             line!(info);
+        }
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let fields = self.0.fields();
+        let ended = fields.ended();
+        fields.write(&ended);
+        if let Some(passage) = &fields.passage {
+            passage.finish(ended);
         }
     }
 }

@@ -14,6 +14,7 @@ use http_body::{Frame, SizeHint};
 use mlx_gate_core::{Dialect, EngineError};
 use tokio::time::Instant;
 
+use crate::deadline::Deadline;
 use crate::drain::InFlight;
 use crate::error::Error;
 use crate::log::{Closing, Record};
@@ -31,22 +32,22 @@ pub(crate) struct Context {
     pub(crate) app: App,
     pub(crate) id: String,
     pub(crate) record: Record,
-    pub(crate) deadline: Instant,
+    pub(crate) deadline: Deadline,
 }
 
-/// Gives the request its id, admits it, turns a panic into a 500, and sees to it that one line is logged when its answer
-/// has ended or its client is gone, whichever comes first.
+/// Gives the request its id, admits it, turns a panic into a 500, and sees to it that one line is logged and the passage
+/// through the gate finished when its answer has ended or its client is gone, whichever comes first.
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
     let route = routes::of(&request);
     let dialect = route.map_or(Dialect::OpenAi, |route| route.dialect);
-    let record = Record::open(&id, request.method(), route, started);
+    let record = Record::open(&id, request.method(), route, dialect, started);
     let closing = Closing::new(record.clone());
 
     let admitted = app.admission().admit();
     let mut response = if admitted.is_some() {
-        let deadline = started + app.config().request_timeout;
+        let deadline = Deadline::new(started, app.config().request_timeout);
         let context = Context { app, id: id.clone(), record: record.clone(), deadline };
         request.extensions_mut().insert(context);
         // A panicking handler owns nothing that other requests see: the engine is behind channels.
@@ -59,6 +60,11 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     };
 
     record.answered(response.status());
+    // What an answer says for itself, when to come back for instance, goes before what was said of its admission.
+    let said = response.headers().clone();
+    for (name, value) in record.admission_headers().iter().filter(|(name, _)| !said.contains_key(*name)) {
+        response.headers_mut().append(name, value.clone());
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

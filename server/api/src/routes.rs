@@ -1,7 +1,6 @@
 //! The one table of routes. Whatever is in it is behind the gate, because the router is built from it and wrapped as a
 //! whole.
 
-use std::future::ready;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,12 +10,14 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodFilter, get, on};
 use axum::{RequestExt, Router};
-use mlx_gate_core::{Api, BoxFuture, Dialect, Principal};
-use tokio::time::Instant;
+use mlx_gate_core::{Api, BoxFuture, Dialect, EngineError, ModelCard, Passage};
 
-use crate::error::Error;
+use crate::deadline::Deadline;
+use crate::error::{Error, clipped};
+use crate::gate::Entered;
 use crate::log::Record;
 use crate::observe::Context;
+use crate::permission::Permitted;
 use crate::{App, gate, health, observe, openai};
 
 /// One entry of the table.
@@ -28,7 +29,8 @@ pub(crate) struct Route {
     handler: Handler,
 }
 
-type Handler = fn(Call, Body) -> BoxFuture<'static, Result<Response, Error>>;
+/// The type sees to it that no handler answers without the gate's leave: only a permit makes a [`Permitted`].
+type Handler = fn(Call, Body) -> BoxFuture<'static, Result<Permitted, Error>>;
 
 /// Everything the server does for a caller.
 pub(crate) static ROUTES: [Route; 4] = [
@@ -51,7 +53,7 @@ pub(crate) static ROUTES: [Route; 4] = [
         path: "/v1/models",
         dialect: Dialect::OpenAi,
         api: Api::Models,
-        handler: |call, _| Box::pin(ready(openai::models::list(&call))),
+        handler: |call, _| Box::pin(openai::models::list(call)),
     },
     Route {
         method: Method::GET,
@@ -59,7 +61,7 @@ pub(crate) static ROUTES: [Route; 4] = [
         path: "/v1/models/{*id}",
         dialect: Dialect::OpenAi,
         api: Api::Models,
-        handler: |call, _| Box::pin(ready(openai::models::retrieve(&call))),
+        handler: |call, _| Box::pin(openai::models::retrieve(call)),
     },
 ];
 
@@ -68,13 +70,26 @@ pub(crate) struct Call {
     pub(crate) app: App,
     /// The request's id.
     pub(crate) id: String,
-    pub(crate) principal: Option<Arc<Principal>>,
+    pub(crate) api: Api,
+    pub(crate) passage: Arc<dyn Passage>,
     /// The part of the path a route leaves open, percent-decoded.
     pub(crate) path_tail: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) record: Record,
     /// When the answer has to have ended.
-    pub(crate) deadline: Instant,
+    pub(crate) deadline: Deadline,
+}
+
+impl Call {
+    /// The card of the model a request names, or of the first one.
+    pub(crate) fn find_model(&self, name: Option<&str>) -> Result<&ModelCard, Error> {
+        let models = self.app.models();
+        let found = match name {
+            Some(name) => models.iter().find(|card| card.id == name),
+            None => models.first(),
+        };
+        found.ok_or_else(|| EngineError::UnknownModel(clipped(name.unwrap_or_default())).into())
+    }
 }
 
 /// Builds the router: the table, wrapped by the gate, wrapped by the observer; `/health` and `/ready` beside them.
@@ -122,17 +137,23 @@ async fn dispatch(
         .ok()
         .and_then(|params| params.iter().next().map(|(_, value)| value.to_owned()));
     let (mut parts, body) = request.into_parts();
+    let Some(Entered { passage, deadline }) = parts.extensions.remove::<Entered>() else {
+        // The router puts the gate around every route of the table, so this is a mistake of ours, and no open door.
+        let error = EngineError::Internal("a request came past the gate".to_owned());
+        return Error::from(error).into_response(route.dialect, &context.record);
+    };
     let call = Call {
         app: context.app,
         id: context.id,
-        principal: parts.extensions.remove::<Arc<Principal>>(),
+        api: route.api,
+        passage,
         path_tail,
         headers: parts.headers,
         record: context.record.clone(),
-        deadline: context.deadline,
+        deadline,
     };
     match (route.handler)(call, body).await {
-        Ok(response) => response,
+        Ok(permitted) => permitted.into_response(),
         Err(error) => error.into_response(route.dialect, &context.record),
     }
 }

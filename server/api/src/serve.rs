@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use self::patient::Patient;
-use crate::gate::Peer;
+use crate::peer::Peer;
 use crate::{App, Config};
 
 /// How long accepting rests after it failed, which mostly is for want of file descriptors.
@@ -29,6 +29,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long connections whose answers have ended may take to send what is still buffered.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// How long the gate may take, after the last answer, to settle what was reserved and hand over what was logged.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` is ready and the answers in flight have ended, or [`Config::request_timeout`] has passed.
 /// From `shutdown` on new requests are refused with 503. Dropping the future closes all connections at once.
@@ -59,6 +62,10 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     // What is left is idle, or sends its last bytes.
     let _ = timeout(FLUSH, graceful.shutdown()).await;
     connections.shutdown().await;
+    // Only now has every request ended, also those that were cut off.
+    if timeout(SETTLE, app.lifecycle().drain()).await.is_err() {
+        tracing::warn!("not everything could be settled and logged: the plugins took longer than {SETTLE:?}");
+    }
 }
 
 /// Waits for the signal, refuses what comes after it, and waits for what came before it.

@@ -159,10 +159,15 @@ impl Engine for LocalEngine {
         })
     }
 
-    /// Requests run in the order they come; tags do not change it yet.
-    fn start(&self, prepared: Prepared, _tags: &Tags) -> Result<EventStream, EngineError> {
+    /// The tags' priority decides whose turn it is; inside a class requests run in the order they come. Weights are not
+    /// honoured yet, and cache scopes have nothing to separate as long as no prefix is cached.
+    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError> {
         let (model, served) = self.find(Some(&prepared.model))?;
         served.check(&prepared)?;
+        // None is served yet, and an answer without the adapter would be another answer.
+        if let Some(adapter) = &tags.adapter {
+            return Err(EngineError::UnknownAdapter(adapter.clone()));
+        }
         if self.closed.load(Ordering::Acquire) {
             return Err(EngineError::ShuttingDown);
         }
@@ -177,6 +182,7 @@ impl Engine for LocalEngine {
             kv_bytes: served.kv_bytes(prepared.prompt.len(), prepared.max_output_tokens),
             prompt: prepared.prompt,
             events: sender,
+            priority: tags.priority,
             queued: Instant::now(),
             place,
         };

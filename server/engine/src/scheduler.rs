@@ -97,8 +97,9 @@ impl Scheduler {
 
     fn admit(&mut self) -> Result<(), DeviceLost> {
         let Self { limits, models, queue, kv_bytes } = self;
+        let now = Instant::now();
         loop {
-            let next = queue.take_next(|job| {
+            let next = queue.take_next(now, |job| {
                 if models[job.model].rows.len() >= limits.rows {
                     Fit::NoRow
                 } else if kv_bytes.saturating_add(job.kv_bytes) > limits.kv_bytes {

@@ -3,12 +3,12 @@
 //! Fields are taken out as they are read, so whatever is left at the end is something nobody understood, and is refused
 //! by name. A field that is `null` counts as absent: clients write their unset options that way.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 
 use serde_json::{Map, Number, Value};
 
-use crate::error::Error;
+use crate::error::{Error, clipped};
 
 /// An object and where it stands in the request.
 pub(crate) struct Fields {
@@ -224,21 +224,4 @@ fn shown(value: &Value) -> String {
         Value::Array(_) | Value::Object(_) => type_name(value).to_owned(),
         other => clipped(&other.to_string()),
     }
-}
-
-/// The beginning of a text, with nothing in it that would disturb a terminal.
-pub(crate) fn clipped(text: &str) -> String {
-    const MOST: usize = 64;
-    let mut out = String::new();
-    for character in text.chars().take(MOST) {
-        // Writing to a string cannot fail.
-        let _ = match character {
-            plain if !plain.is_control() => write!(out, "{plain}"),
-            control => write!(out, "{}", control.escape_default()),
-        };
-    }
-    if text.chars().nth(MOST).is_some() {
-        out.push_str("...");
-    }
-    out
 }

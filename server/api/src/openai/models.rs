@@ -1,11 +1,11 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`.
 
-use axum::response::Response;
-use mlx_gate_core::{EngineError, ModelCard};
+use mlx_gate_core::{EngineError, ModelCard, Operation};
 use serde::Serialize;
 
-use super::wire;
-use crate::error::Error;
+use super::{options, wire};
+use crate::error::{Error, clipped};
+use crate::permission::{Authorized, Permitted};
 use crate::routes::Call;
 
 #[derive(Serialize)]
@@ -48,21 +48,26 @@ impl<'a> From<&'a ModelCard> for Model<'a> {
     }
 }
 
-pub(crate) fn list(call: &Call) -> Result<Response, Error> {
-    let data = call.app.engine().models().iter().map(Model::from).collect();
-    wire::json(&Models { object: "list", data })
+/// The models the caller may use; the others are not there.
+pub(crate) async fn list(call: Call) -> Result<Permitted, Error> {
+    let authorized = Authorized::ask(&call, Operation::new(call.api)).await?;
+    let seen = call.app.models().iter().filter(|card| authorized.allows_model(&card.id));
+    let response = wire::json(&Models { object: "list", data: seen.map(Model::from).collect() })?;
+    Ok(authorized.admit().await?.answer(response))
 }
 
-pub(crate) fn retrieve(call: &Call) -> Result<Response, Error> {
+/// One model. The same 404 says that it is not served and that the caller may not see it.
+pub(crate) async fn retrieve(call: Call) -> Result<Permitted, Error> {
     let id = call.path_tail.as_deref().unwrap_or_default();
-    wire::json(&Model::from(find(call.app.engine().models(), Some(id))?))
-}
-
-/// The card of the model a request names, or of the first one.
-pub(crate) fn find<'a>(models: &'a [ModelCard], id: Option<&str>) -> Result<&'a ModelCard, Error> {
-    let found = match id {
-        Some(id) => models.iter().find(|card| card.id == id),
-        None => models.first(),
-    };
-    found.ok_or_else(|| EngineError::UnknownModel(super::fields::clipped(id.unwrap_or_default())).into())
+    options::check_model(id)?;
+    let operation = Operation { model: Some(id.to_owned()), ..Operation::new(call.api) };
+    let authorized = Authorized::ask(&call, operation).await?;
+    let allowed = authorized.allows_model(id);
+    // Looking for models by guessing their names is limited as looking at them is.
+    let permit = authorized.admit().await?;
+    let card = call.find_model(Some(id))?;
+    if !allowed {
+        return Err(EngineError::UnknownModel(clipped(id)).into());
+    }
+    Ok(permit.answer(wire::json(&Model::from(card))?))
 }

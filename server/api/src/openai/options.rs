@@ -6,7 +6,7 @@ use mlx_gate_core::SamplingOverrides;
 use serde_json::{Value, json};
 
 use super::fields::{self, Fields};
-use crate::error::Error;
+use crate::error::{Error, clipped};
 
 /// Most stop strings. OpenAI takes 4; agents send more.
 const MOST_STOPS: usize = 16;
@@ -17,6 +17,23 @@ pub(crate) struct Streaming {
     pub(crate) enabled: bool,
     /// A last chunk carries the usage.
     pub(crate) include_usage: bool,
+}
+
+/// `model`: a served name. It goes to plugins, so it is kept short.
+pub(crate) fn model(fields: &mut Fields) -> Result<Option<String>, Error> {
+    let model = fields.string("model")?;
+    model.as_deref().map_or(Ok(()), check_model)?;
+    Ok(model)
+}
+
+/// Whether a text can be a model's name.
+pub(crate) fn check_model(name: &str) -> Result<(), Error> {
+    const LONGEST: usize = 512;
+    if name.len() <= LONGEST {
+        return Ok(());
+    }
+    let problem = format_args!("expected at most {LONGEST} bytes, but got {}", name.len());
+    Err(fields::invalid("model".to_owned(), problem))
 }
 
 /// `temperature` to `logit_bias`.
@@ -61,7 +78,7 @@ fn logit_bias(fields: &mut Fields) -> Result<Vec<(u32, f32)>, Error> {
 }
 
 fn biases_path(token: &str) -> String {
-    format!("logit_bias.{}", fields::clipped(token))
+    format!("logit_bias.{}", clipped(token))
 }
 
 /// `stop`: a string or several.

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Sender, channel};
 use futures_util::{FutureExt, StreamExt};
 use mlx_gate_core::decoder::{Decoder, Facts};
 use mlx_gate_core::{
-    Conversation, Engine, EngineError, Event, EventStream, FinishReason, Finished, Message, Prompt, Request,
-    Role, SamplingOverrides, Tags, Usage,
+    Conversation, Engine, EngineError, Event, EventStream, FinishReason, Finished, Message, Priority, Prompt,
+    Request, Role, SamplingOverrides, Tags, Usage,
 };
 use serde_json::json;
 
@@ -51,8 +51,12 @@ fn chat(content: &str) -> Conversation {
 }
 
 async fn start(engine: &LocalEngine, request: Request) -> Result<EventStream, EngineError> {
+    start_as(engine, request, &Tags::default()).await
+}
+
+async fn start_as(engine: &LocalEngine, request: Request, tags: &Tags) -> Result<EventStream, EngineError> {
     let prepared = engine.prepare(request).await?;
-    engine.start(prepared, &Tags::default())
+    engine.start(prepared, tags)
 }
 
 async fn events(engine: &LocalEngine, request: Request) -> Vec<Event> {
@@ -148,6 +152,31 @@ async fn text_held_back_is_shown_at_the_limit() {
     let events = events(&engine, request).await;
     assert_eq!(shown(&events), "abc\u{fffd}", "the fourth token is one byte of three");
     assert_eq!(finished(&events).0, FinishReason::Length);
+}
+
+#[tokio::test]
+async fn the_priority_of_the_tags_decides_whose_turn_it_is() {
+    let (engine, permits) = held(at_most(1, 2));
+    let one_step = |prompt| Request { max_output_tokens: Some(1), ..text(prompt) };
+    let tags = |priority| Tags { priority, ..Tags::default() };
+    let mut running = start(&engine, one_step("a")).await.expect("a row is free");
+    started(&mut running).await;
+    let batch = start_as(&engine, one_step("b"), &tags(Priority::Batch)).await;
+    let high = start_as(&engine, one_step("c"), &tags(Priority::High)).await;
+    let (mut batch, mut high) = (batch.expect("a place is free"), high.expect("a place is free"));
+    permits.send(()).expect("the decoder waits");
+    started(&mut high).await;
+    assert!(batch.next().now_or_never().is_none(), "the only row is taken");
+    drop(permits);
+    started(&mut batch).await;
+}
+
+#[tokio::test]
+async fn an_adapter_that_is_not_served_is_refused_and_not_ignored() {
+    let engine = engine(Config::default(), fake::says("Hello"));
+    let tags = Tags { adapter: Some("poet".to_owned()), ..Tags::default() };
+    let refused = start_as(&engine, text("a"), &tags).await.err();
+    assert_eq!(refused, Some(EngineError::UnknownAdapter("poet".to_owned())));
 }
 
 #[tokio::test]

@@ -1,12 +1,21 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mlx_gate_core::Priority;
 
 use super::row::Job;
 
-/// Jobs that wait for a row, first come, first served.
+/// How long a job waits in one class before it rises into the next, so that none waits for ever below a busy class.
+const RISES_AFTER: Duration = Duration::from_secs(10);
+
+/// The classes in the order of their turn.
+const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Batch];
+
+/// Jobs that wait for a row: strict classes, and inside a class first come, first served.
 ///
-/// The order is decided in [`take_next`](Self::take_next) alone, which is where classes and shares belong.
+/// The order is decided in [`take_next`](Self::take_next) alone, which is where fair shares between tenants belong.
 #[derive(Default)]
 pub(super) struct Queue {
     jobs: VecDeque<Job>,
@@ -32,20 +41,23 @@ impl Queue {
         self.jobs.is_empty()
     }
 
-    /// Takes out the job whose turn it is.
-    pub(super) fn take_next(&mut self, fit: impl Fn(&Job) -> Fit) -> Option<Job> {
-        let mut turn = None;
-        for (index, job) in self.jobs.iter().enumerate() {
+    /// Takes out the job whose turn it is at this time.
+    pub(super) fn take_next(&mut self, now: Instant, fit: impl Fn(&Job) -> Fit) -> Option<Job> {
+        let turn = CLASSES.iter().flat_map(|class| {
+            self.jobs.iter().enumerate().filter(move |(_, job)| class_of(job, now) == *class)
+        });
+        let mut next = None;
+        for (index, job) in turn {
             match fit(job) {
                 Fit::Now => {
-                    turn = Some(index);
+                    next = Some(index);
                     break;
                 }
                 Fit::NoRow => {}
                 Fit::NoMemory => break,
             }
         }
-        self.jobs.remove(turn?)
+        self.jobs.remove(next?)
     }
 
     pub(super) fn forget_cancelled(&mut self) {
@@ -54,6 +66,17 @@ impl Queue {
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Job> {
         self.jobs.drain(..)
+    }
+}
+
+/// The class a job is in after the time it has waited.
+fn class_of(job: &Job, now: Instant) -> Priority {
+    let waited = now.saturating_duration_since(job.queued);
+    let risen = waited.as_secs() / RISES_AFTER.as_secs();
+    match (job.priority, risen) {
+        (Priority::Batch, 0) => Priority::Batch,
+        (Priority::Batch, 1) | (Priority::Normal, 0) => Priority::Normal,
+        _ => Priority::High,
     }
 }
 
@@ -89,3 +112,6 @@ impl Drop for Place {
         self.0.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep, Sampler};
-use mlx_gate_core::{EngineError, Event, Finished, Usage};
+use mlx_gate_core::{EngineError, Event, Finished, Priority, Usage};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::queue::Place;
@@ -24,6 +24,7 @@ pub(crate) struct Job {
     /// Where the events go. The channel has no bound of its own: an answer is bounded by its tokens, and a bounded
     /// channel would make the device thread wait for a client, or keep a row's memory until a slow one has read.
     pub(crate) events: UnboundedSender<Event>,
+    pub(crate) priority: Priority,
     pub(crate) queued: Instant,
     pub(crate) place: Place,
 }

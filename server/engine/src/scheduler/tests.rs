@@ -2,7 +2,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
 
 use mlx_gate_core::decoder::{Facts, RowError, RowId};
-use mlx_gate_core::{EngineError, Event, FinishReason, Finished, OutputFormat, Prepared, Sampling, Usage};
+use mlx_gate_core::{
+    EngineError, Event, FinishReason, Finished, OutputFormat, Prepared, Priority, Sampling, Usage,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::{Job, Limits, Scheduler, Waiting};
@@ -16,7 +18,7 @@ static TEXT: LazyLock<ModelText> = LazyLock::new(|| fake::text("fake"));
 const LIMITS: Limits = Limits { rows: 4, kv_bytes: 1 << 20, prefill_chunk: 4 };
 
 /// What a client holds.
-struct Client(UnboundedReceiver<Event>);
+pub(super) struct Client(UnboundedReceiver<Event>);
 
 impl Client {
     fn events(&mut self) -> Vec<Event> {
@@ -66,13 +68,14 @@ fn job_with(model: usize, prompt: &str, max_output_tokens: u32, sampling: Sampli
         kv_bytes: prompt.len() as u64 + u64::from(max_output_tokens),
         prompt: prepared.prompt,
         events,
+        priority: Priority::default(),
         queued: Instant::now(),
         place: Waiting::new(1).enter().expect("a place"),
     };
     (job, Client(client))
 }
 
-fn job(prompt: &str, max_output_tokens: u32) -> (Job, Client) {
+pub(super) fn job(prompt: &str, max_output_tokens: u32) -> (Job, Client) {
     job_with(0, prompt, max_output_tokens, Sampling { temperature: 0.0, ..Sampling::default() })
 }
 

@@ -1,7 +1,7 @@
 use mlx_gate_core::{Message, Role, ToolCall};
 use serde_json::{Value, json};
 
-use crate::error::Error;
+use crate::error::{Error, clipped};
 use crate::openai::fields::{self, Fields};
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
@@ -79,7 +79,7 @@ fn text_part(mut fields: Fields) -> Result<String, Error> {
     let kind = fields.string("type")?;
     let kind = fields.required("type", kind)?;
     if kind != "text" {
-        let problem = format!("only parts of type 'text' are supported, not '{}'", fields::clipped(&kind));
+        let problem = format!("only parts of type 'text' are supported, not '{}'", clipped(&kind));
         return Err(fields::unsupported(fields.path("type"), problem));
     }
     let text = fields.string("text")?;

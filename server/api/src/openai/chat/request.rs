@@ -3,13 +3,14 @@ use serde_json::{Map, Value, json};
 
 use super::{messages, tools};
 use crate::error::Error;
+use crate::generation::Asked;
 use crate::openai::fields::{self, Fields};
 use crate::openai::options::{self, Streaming};
 
 /// A checked body of `POST /v1/chat/completions`.
 #[derive(Debug, PartialEq)]
 pub(super) struct ChatRequest {
-    pub(super) model: Option<String>,
+    model: Option<String>,
     messages: Vec<Message>,
     tools: Vec<Value>,
     template_options: Map<String, Value>,
@@ -19,7 +20,14 @@ pub(super) struct ChatRequest {
     max_output_tokens: Option<u32>,
     stop: Vec<String>,
     pub(super) streaming: Streaming,
-    pub(super) end_user: Option<String>,
+    end_user: Option<String>,
+}
+
+/// What an answer takes that not every model has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    reasoning: bool,
+    tools: bool,
 }
 
 /// Template variables that belong to the server: a client that could set them would replace the checked conversation.
@@ -33,7 +41,7 @@ impl ChatRequest {
     /// Reads and checks a body. Every field is either understood or refused by name.
     pub(super) fn read(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::root(value)?;
-        let model = fields.string("model")?;
+        let model = options::model(&mut fields)?;
         let messages = messages::read(&mut fields)?;
         let tools = tools::read(&mut fields)?;
         let (template_options, wants_reasoning) = template_options(&mut fields)?;
@@ -62,32 +70,44 @@ impl ChatRequest {
         })
     }
 
+    /// What a model has to be able to do.
+    pub(super) fn needs(&self) -> Needs {
+        Needs { reasoning: self.wants_reasoning, tools: !self.tools.is_empty() }
+    }
+
+    pub(super) fn into_asked(self, id: String) -> Asked {
+        Asked {
+            request: Request {
+                id,
+                model: self.model,
+                prompt: Prompt::Chat(Conversation {
+                    messages: self.messages,
+                    tools: self.tools,
+                    template_options: self.template_options,
+                }),
+                sampling: self.sampling,
+                max_output_tokens: self.max_output_tokens,
+                stop: self.stop,
+            },
+            streaming: self.streaming.enabled,
+            end_user: self.end_user,
+            prompt_field: "messages",
+        }
+    }
+}
+
+impl Needs {
     /// Refuses what the model that would answer cannot do.
-    pub(super) fn check_against(&self, card: &ModelCard) -> Result<(), Error> {
-        if self.wants_reasoning && !card.capabilities.reasoning {
+    pub(super) fn check_against(self, card: &ModelCard) -> Result<(), Error> {
+        if self.reasoning && !card.capabilities.reasoning {
             let problem = format!("the model `{}` has no reasoning that could be switched on", card.id);
             return Err(fields::unsupported("reasoning_effort".to_owned(), problem));
         }
-        if !self.tools.is_empty() && !card.capabilities.tools {
+        if self.tools && !card.capabilities.tools {
             let problem = format!("the model `{}` cannot call tools", card.id);
             return Err(fields::unsupported("tools".to_owned(), problem));
         }
         Ok(())
-    }
-
-    pub(super) fn into_request(self, id: String) -> Request {
-        Request {
-            id,
-            model: self.model,
-            prompt: Prompt::Chat(Conversation {
-                messages: self.messages,
-                tools: self.tools,
-                template_options: self.template_options,
-            }),
-            sampling: self.sampling,
-            max_output_tokens: self.max_output_tokens,
-            stop: self.stop,
-        }
     }
 }
 

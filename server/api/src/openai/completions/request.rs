@@ -2,26 +2,27 @@ use mlx_gate_core::{Prompt, Request, SamplingOverrides};
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::generation::Asked;
 use crate::openai::fields::{self, Fields};
 use crate::openai::options::{self, Streaming};
 
 /// A checked body of `POST /v1/completions`.
 #[derive(Debug, PartialEq)]
 pub(super) struct CompletionRequest {
-    pub(super) model: Option<String>,
+    model: Option<String>,
     prompt: Prompt,
     sampling: SamplingOverrides,
     max_output_tokens: Option<u32>,
     stop: Vec<String>,
     pub(super) streaming: Streaming,
-    pub(super) end_user: Option<String>,
+    end_user: Option<String>,
 }
 
 impl CompletionRequest {
     /// Reads and checks a body. Every field is either understood or refused by name.
     pub(super) fn read(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::root(value)?;
-        let model = fields.string("model")?;
+        let model = options::model(&mut fields)?;
         let prompt = prompt(&mut fields)?;
         let sampling = options::sampling(&mut fields)?;
         let max_output_tokens = options::max_tokens(&mut fields, "max_tokens")?;
@@ -37,14 +38,19 @@ impl CompletionRequest {
         Ok(Self { model, prompt, sampling, max_output_tokens, stop, streaming, end_user })
     }
 
-    pub(super) fn into_request(self, id: String) -> Request {
-        Request {
-            id,
-            model: self.model,
-            prompt: self.prompt,
-            sampling: self.sampling,
-            max_output_tokens: self.max_output_tokens,
-            stop: self.stop,
+    pub(super) fn into_asked(self, id: String) -> Asked {
+        Asked {
+            request: Request {
+                id,
+                model: self.model,
+                prompt: self.prompt,
+                sampling: self.sampling,
+                max_output_tokens: self.max_output_tokens,
+                stop: self.stop,
+            },
+            streaming: self.streaming.enabled,
+            end_user: self.end_user,
+            prompt_field: "prompt",
         }
     }
 }

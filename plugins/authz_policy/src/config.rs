@@ -1,0 +1,234 @@
+//! The options: a policy in a TOML file, in the options themselves, or in both.
+
+use mlx_gate_plugin::pattern::{Callers, Pattern};
+use mlx_gate_plugin::{HostFile, Rejected};
+use serde::Deserialize;
+
+use crate::rule::{Allow, Deny, Scope};
+use crate::test_case::TestCase;
+use crate::{MOST_ENTRIES, Policy};
+
+/// What `operation.api` may be. A misspelt endpoint would make a refusal useless without a word.
+const ENDPOINTS: [&str; 7] =
+    ["chat", "completion", "embedding", "message", "response", "count-tokens", "models"];
+
+/// The options.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    file: Option<HostFile>,
+    #[serde(default)]
+    allow: Vec<RawAllow>,
+    #[serde(default)]
+    deny: Vec<RawDeny>,
+    #[serde(default)]
+    test: Vec<TestCase>,
+}
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyFile {
+    #[serde(default)]
+    allow: Vec<RawAllow>,
+    #[serde(default)]
+    deny: Vec<RawDeny>,
+    #[serde(default)]
+    test: Vec<TestCase>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawAllow {
+    callers: Option<Kind>,
+    subjects: Option<Vec<Pattern>>,
+    tenants: Option<Vec<Pattern>>,
+    roles: Option<Vec<Pattern>>,
+    scopes: Option<Vec<Pattern>>,
+    endpoints: Option<Vec<String>>,
+    models: Option<Vec<Pattern>>,
+    adapters: Option<Vec<Pattern>>,
+    #[serde(default = "yes")]
+    streaming: bool,
+    #[serde(default = "yes")]
+    tools: bool,
+    #[serde(default = "yes")]
+    images: bool,
+    max_input_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+    serve: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawDeny {
+    callers: Option<Kind>,
+    subjects: Option<Vec<Pattern>>,
+    tenants: Option<Vec<Pattern>>,
+    roles: Option<Vec<Pattern>>,
+    scopes: Option<Vec<Pattern>>,
+    endpoints: Option<Vec<String>>,
+    models: Option<Vec<Pattern>>,
+    adapters: Option<Vec<Pattern>>,
+    #[serde(default)]
+    streaming: bool,
+    #[serde(default)]
+    tools: bool,
+    #[serde(default)]
+    images: bool,
+    reason: Option<String>,
+}
+
+/// Whether a credential has been checked.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Authenticated,
+    Anonymous,
+    Everyone,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Config {
+    pub(crate) fn resolve(self) -> Result<Policy, Rejected> {
+        let mut policy = Policy { allow: Vec::new(), deny: Vec::new(), tests: Vec::new() };
+        if let Some(file) = &self.file {
+            let PolicyFile { allow, deny, test } = file.toml()?;
+            policy.add(&format!("{file}, "), allow, deny, test)?;
+        }
+        policy.add("", self.allow, self.deny, self.test)?;
+        Ok(policy)
+    }
+}
+
+impl Policy {
+    /// Adds what stands in one place. A mistake names that place, table and key.
+    fn add(
+        &mut self,
+        place: &str,
+        allow: Vec<RawAllow>,
+        deny: Vec<RawDeny>,
+        tests: Vec<TestCase>,
+    ) -> Result<(), Rejected> {
+        let at = |table: &str, index: usize, what: String| {
+            Rejected::new(format_args!("{place}{table} {}, {what}", index + 1))
+        };
+        for (index, rule) in allow.into_iter().enumerate() {
+            self.allow.push(rule.resolve().map_err(|what| at("allow", index, what))?);
+        }
+        for (index, rule) in deny.into_iter().enumerate() {
+            self.deny.push(rule.resolve().map_err(|what| at("deny", index, what))?);
+        }
+        for (index, test) in tests.into_iter().enumerate() {
+            self.tests.push(test.named(format!("{place}test {}", index + 1)));
+        }
+        Ok(())
+    }
+}
+
+impl RawAllow {
+    fn resolve(self) -> Result<Allow, String> {
+        let Self { subjects, tenants, roles, scopes, endpoints, models, adapters, .. } = self;
+        let lists = Callers { subjects, tenants, roles, scopes, anonymous: false };
+        let callers = callers(lists, self.callers, Kind::Authenticated)?;
+        let scope = Scope { callers, endpoints, models, adapters }.checked()?;
+        for (key, cap) in
+            [("max-input-tokens", self.max_input_tokens), ("max-output-tokens", self.max_output_tokens)]
+        {
+            if cap == Some(0) {
+                return Err(format!("`{key}`: 0 would allow nothing; leave the permission out"));
+            }
+        }
+        if self.serve.as_ref().is_some_and(|model| model.contains('*') || !is_name(model)) {
+            return Err("`serve` is the name of one model, without `*`".to_owned());
+        }
+        Ok(Allow {
+            scope,
+            streaming: self.streaming,
+            tools: self.tools,
+            images: self.images,
+            max_input_tokens: self.max_input_tokens,
+            max_output_tokens: self.max_output_tokens,
+            serve: self.serve,
+        })
+    }
+}
+
+impl RawDeny {
+    fn resolve(self) -> Result<Deny, String> {
+        let Self { subjects, tenants, roles, scopes, endpoints, models, adapters, .. } = self;
+        let lists = Callers { subjects, tenants, roles, scopes, anonymous: false };
+        let callers = callers(lists, self.callers, Kind::Everyone)?;
+        let scope = Scope { callers, endpoints, models, adapters }.checked()?;
+        if self.reason.as_ref().is_some_and(|reason| reason.is_empty() || reason.len() > 1024) {
+            return Err("`reason` has 1 to 1024 bytes".to_owned());
+        }
+        Ok(Deny {
+            scope,
+            streaming: self.streaming,
+            tools: self.tools,
+            images: self.images,
+            reason: self.reason,
+        })
+    }
+}
+
+/// Adds to the lists of a rule what its `callers` says, or what goes without saying.
+fn callers(lists: Callers, kind: Option<Kind>, usual: Kind) -> Result<Callers, String> {
+    if lists.are_listed() {
+        return match kind {
+            None | Some(Kind::Authenticated) => Ok(lists),
+            Some(_) => {
+                Err("`callers`: a caller without a name is in none of the lists; leave one of the two out"
+                    .to_owned())
+            }
+        };
+    }
+    Ok(match kind.unwrap_or(usual) {
+        Kind::Authenticated => lists,
+        Kind::Everyone => Callers { anonymous: true, ..lists },
+        // Whoever has a name is in no empty list.
+        Kind::Anonymous => Callers { subjects: Some(Vec::new()), anonymous: true, ..lists },
+    })
+}
+
+impl Scope {
+    fn checked(self) -> Result<Self, String> {
+        let Callers { subjects, tenants, roles, scopes, anonymous } = &self.callers;
+        let lists = [
+            ("subjects", subjects.as_ref().filter(|_| !anonymous)),
+            ("tenants", tenants.as_ref()),
+            ("roles", roles.as_ref()),
+            ("scopes", scopes.as_ref()),
+            ("models", self.models.as_ref()),
+            ("adapters", self.adapters.as_ref()),
+        ];
+        for (key, patterns) in lists.into_iter().filter_map(|(key, patterns)| Some((key, patterns?))) {
+            if patterns.is_empty() {
+                return Err(format!("`{key}` is empty, so the rule would be about nobody or nothing"));
+            }
+            if patterns.len() > MOST_ENTRIES || !patterns.iter().all(|pattern| is_name(pattern.as_str())) {
+                return Err(format!("`{key}` has at most {MOST_ENTRIES} entries of 1 to 256 bytes"));
+            }
+            if patterns.iter().any(|pattern| pattern.as_str().starts_with('!')) {
+                return Err(format!("`{key}`: there is no `!` here; write a `[[deny]]`"));
+            }
+        }
+        if self.endpoints.as_ref().is_some_and(Vec::is_empty) {
+            return Err("`endpoints` is empty, so the rule would be about nothing".to_owned());
+        }
+        let unknown =
+            self.endpoints.iter().flatten().find(|endpoint| !ENDPOINTS.contains(&endpoint.as_str()));
+        match unknown {
+            Some(endpoint) => Err(format!("`endpoints`: `{endpoint}` is none of {}", ENDPOINTS.join(", "))),
+            None => Ok(self),
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.contains(char::is_control)
+}

@@ -10,6 +10,7 @@ async fn the_engines_errors_become_answers() {
         EngineError::InvalidRequest { field: "template_options", message: "no such style".to_owned() };
     let cases = [
         (EngineError::UnknownModel("x".to_owned()), 404, "model_not_found", json!("model"), "`x`"),
+        (EngineError::UnknownAdapter("y".to_owned()), 404, "adapter_not_found", json!("adapter"), "`y`"),
         (invalid, 400, "invalid_value", json!("chat_template_kwargs"), "no such style"),
         (too_long, 400, "context_length_exceeded", json!("messages"), "9000"),
         (EngineError::Overloaded { waiting: 64 }, 503, "server_overloaded", json!(null), "64"),

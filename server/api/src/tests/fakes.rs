@@ -9,14 +9,14 @@ use axum::response::Response;
 use futures_util::Stream;
 use http_body_util::BodyExt;
 use mlx_gate_core::{
-    BoxFuture, Capabilities, Engine, EngineError, Event, EventStream, FinishReason, Finished, HeaderValue,
-    Lifecycle, ModelCard, OutputFormat, Passage, Prepared, Principal, Refusal, RequestHead, Sampling, Tags,
-    ToolCallDelta, Usage,
+    BoxFuture, Capabilities, Engine, EngineError, Event, EventStream, FinishReason, Finished, ModelCard,
+    OutputFormat, Prepared, Sampling, Tags, ToolCallDelta, Usage,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
+pub(super) use super::fake_gate::FakeGate;
 use crate::{App, Config};
 
 /// The credential that the fake gate knows, and that must never be seen anywhere.
@@ -136,72 +136,6 @@ impl Stream for Saying {
 impl Drop for Saying {
     fn drop(&mut self) {
         self.alive.send_modify(|alive| *alive -= 1);
-    }
-}
-
-/// A gate that knows one key, unless it is told to refuse everybody.
-#[derive(Default)]
-pub(super) struct FakeGate {
-    pub(super) refuses: Option<Refusal>,
-    /// No plugin authenticates.
-    pub(super) open: bool,
-    pub(super) heads: Arc<Mutex<Vec<RequestHead>>>,
-}
-
-struct FakePassage {
-    refuses: Option<Refusal>,
-    open: bool,
-    heads: Arc<Mutex<Vec<RequestHead>>>,
-}
-
-impl Lifecycle for FakeGate {
-    fn begin(&self) -> Box<dyn Passage> {
-        Box::new(FakePassage {
-            refuses: self.refuses.clone(),
-            open: self.open,
-            heads: Arc::clone(&self.heads),
-        })
-    }
-
-    fn credential_headers(&self) -> Vec<String> {
-        vec!["x-special-key".to_owned()]
-    }
-
-    fn authenticates(&self) -> bool {
-        !self.open
-    }
-}
-
-impl Passage for FakePassage {
-    fn authenticate<'a>(
-        &'a mut self,
-        head: &'a RequestHead,
-    ) -> BoxFuture<'a, Result<Option<Arc<Principal>>, Refusal>> {
-        self.heads.lock().unwrap().push(head.clone());
-        Box::pin(async move {
-            if let Some(refusal) = self.refuses.take() {
-                return Err(refusal);
-            }
-            if self.open {
-                return Ok(None);
-            }
-            let bearer = format!("Bearer {KEY}");
-            let known = head.headers.iter().any(|(name, value)| match value {
-                HeaderValue::Text(secret) => name == "authorization" && secret.expose() == bearer,
-                HeaderValue::NotUtf8 => false,
-            });
-            if !known {
-                return Err(Refusal::Unauthenticated {
-                    challenges: vec!["Bearer realm=\"test\"".to_owned()],
-                });
-            }
-            Ok(Some(Arc::new(Principal {
-                subject: "alice".to_owned(),
-                tenant: Some("acme".to_owned()),
-                authenticated_by: "fake".to_owned(),
-                ..Principal::default()
-            })))
-        })
     }
 }
 

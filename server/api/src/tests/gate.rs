@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use mlx_gate_core::{Denial, Event, FinishReason, HeaderValue, Phase, Refusal};
+use mlx_gate_core::{Denial, Event, FinishReason, HeaderValue, Phase, Priority, Refusal, Tags};
 use serde_json::json;
 
 use super::fakes::{self, FakeEngine, FakeGate, KEY, answer, app, app_with, post, request};
@@ -120,6 +120,7 @@ async fn refusals_become_answers() {
             "invalid_request_error",
             "ambiguous_credentials",
         ),
+        (Refusal::NotAllowed, 403, "permission_error", "permission_denied"),
         (denied(429), 429, "rate_limit_error", "quota"),
         (denied(403), 403, "permission_error", "quota"),
         (denied(401), 401, "authentication_error", "quota"),
@@ -139,7 +140,7 @@ async fn refusals_become_answers() {
     for (refusal, status, kind, code) in cases {
         let label = format!("{refusal:?}");
         let engine = FakeEngine::says(Vec::new());
-        let gate = FakeGate { refuses: Some(refusal), ..FakeGate::default() };
+        let gate = FakeGate::refusing(Phase::Authenticate, refusal);
         let answered =
             answer(&app_with(&engine, gate, Config::default()), request("GET", "/v1/models", "")).await;
         assert_eq!(answered.status.as_u16(), status, "{label}");
@@ -168,7 +169,7 @@ async fn a_stranger_is_refused_before_the_body_is_read() {
 #[tokio::test]
 async fn the_plugins_see_the_head_as_it_came() {
     let gate = FakeGate::default();
-    let heads = Arc::clone(&gate.heads);
+    let seen = Arc::clone(&gate.seen);
     let engine = FakeEngine::says(Vec::new());
     let mut request = request("GET", "/v1/models/a?key=secret", "");
     request.headers_mut().insert("X-Raw", axum::http::HeaderValue::from_bytes(b"\xff").unwrap());
@@ -176,7 +177,7 @@ async fn the_plugins_see_the_head_as_it_came() {
     let answered = answer(&app_with(&engine, gate, Config::default()), request).await;
     assert_eq!(answered.header("x-request-id"), "mine-1");
 
-    let heads = heads.lock().unwrap();
+    let heads = seen.heads.lock().unwrap();
     let [head] = heads.as_slice() else { panic!("one request, {} heads", heads.len()) };
     assert_eq!(head.id, "mine-1");
     assert_eq!((head.method.as_str(), head.path.as_str()), ("GET", "/v1/models/a"));
@@ -196,13 +197,16 @@ async fn request_ids_that_could_break_a_log_are_replaced() {
 }
 
 #[tokio::test]
-async fn the_principal_reaches_the_engine_as_tags() {
+async fn tags_reach_the_engine_whatever_the_client_claims() {
     let engine = FakeEngine::says(vec![Event::Text("hi".to_owned()), fakes::finished(FinishReason::Stop)]);
+    let tags = Tags { tenant: Some("acme".to_owned()), priority: Priority::Batch, ..Tags::default() };
+    let gate = FakeGate { tags: tags.clone(), ..FakeGate::default() };
     let mut request =
         post("/v1/chat/completions", &json!({ "messages": [{ "role": "user", "content": "x" }] }));
     request.headers_mut().insert("x-tenant-id", "mallory".parse().unwrap());
-    answer(&app(&engine), request).await;
-    assert_eq!(engine.tags.lock().unwrap()[0].tenant.as_deref(), Some("acme"));
+    request.headers_mut().insert("x-priority", "high".parse().unwrap());
+    answer(&app_with(&engine, gate, Config::default()), request).await;
+    assert_eq!(*engine.tags.lock().unwrap(), [tags]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use axum::body::Body;
 use axum::http::Request;
-use mlx_gate_core::{EngineError, Event, FinishReason, Phase, Refusal};
+use mlx_gate_core::{EngineError, Event, FinishReason, Phase, Refusal, Tags};
 use serde_json::{Value, json};
 
 use super::fakes::{
@@ -73,19 +73,22 @@ async fn one_line_says_what_became_of_a_request() {
         let captured = Captured::start();
         let engine =
             FakeEngine::says(vec![started(), reasoning("hm"), text("Hi"), finished(FinishReason::Length)]);
-        let answered = answer(&app(&engine), ask(stream)).await;
+        let labels = vec![("team".to_owned(), "a b".to_owned()), ("env".to_owned(), "prod".to_owned())];
+        let gate = FakeGate { tags: Tags { labels, ..Tags::default() }, ..FakeGate::default() };
+        let answered = answer(&app_with(&engine, gate, Config::default()), ask(stream)).await;
         let line = captured.line();
         let expected = json!({
             "level": "INFO", "id": answered.header("x-request-id"), "method": "POST",
             "route": "/v1/chat/completions", "api": "chat", "status": 200, "outcome": "length",
             "principal": "alice", "tenant": "acme", "end_user": "bob", "model": "demo", "stream": stream,
             "prompt_tokens": 3, "cached_tokens": 1, "completion_tokens": 5, "queue_ms": 3.0,
+            "priority": "normal", "labels": r#"team="a b" env="prod""#, "generation": 7,
         });
         for (key, value) in expected.as_object().unwrap() {
             assert_eq!(&line[key], value, "{key} of {line}");
         }
         assert!(line["ttft_ms"].as_f64().unwrap() <= line["total_ms"].as_f64().unwrap());
-        for absent in ["refused_by", "code", "cause"] {
+        for absent in ["adapter", "refused_by", "code", "cause"] {
             assert!(line.get(absent).is_none(), "{absent} of {line}");
         }
     }
@@ -130,7 +133,7 @@ async fn refusals_and_failures_say_who_and_why() {
         phase: Phase::Authenticate,
         cause: "it trapped".to_owned(),
     };
-    let gate = FakeGate { refuses: Some(refusal), ..FakeGate::default() };
+    let gate = FakeGate::refusing(Phase::Authenticate, refusal);
     answer(&app_with(&FakeEngine::says(Vec::new()), gate, Config::default()), ask(false)).await;
     let line = captured.line();
     assert_eq!((&line["outcome"], &line["status"]), (&json!("denied"), &json!(503)));

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::fake_gate::Seen;
 use super::fakes::{FakeEngine, FakeGate, KEY, Say, app_with, finished, text};
 use crate::Config;
 
@@ -18,17 +19,20 @@ struct Server {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
+    seen: Arc<Seen>,
 }
 
 async fn server(engine: &Arc<FakeEngine>, config: Config) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = app_with(engine, FakeGate::default(), config);
+    let gate = FakeGate::default();
+    let seen = Arc::clone(&gate.seen);
+    let app = app_with(engine, gate, config);
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = tokio::spawn(crate::serve(listener, app, async {
         let _ = stopped.await;
     }));
-    Server { address, stop, ended }
+    Server { address, stop, ended, seen }
 }
 
 async fn connect(address: SocketAddr, head_and_body: &str) -> TcpStream {
@@ -94,7 +98,9 @@ async fn shutting_down_lets_a_stream_end_and_refuses_the_rest() {
     says.send(Say::Event(finished(FinishReason::Stop))).unwrap();
     let rest = read_until(&mut streaming, "[DONE]").await;
     assert!(rest.contains("late"), "{rest}");
+    assert!(!*server.seen.drained.lock().unwrap(), "an answer was in flight");
     server.ended.await.unwrap();
+    assert!(*server.seen.drained.lock().unwrap(), "what was reserved is settled before the process ends");
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 

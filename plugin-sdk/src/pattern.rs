@@ -81,15 +81,44 @@ impl Callers {
             && any(&self.scopes, &who.scopes)
     }
 
+    /// Adds to the lists of a rule what it says of credentials, or what goes without saying. An error is for whoever wrote
+    /// the rule.
+    pub fn of_kind(self, kind: Option<CallerKind>, usual: CallerKind) -> Result<Self, &'static str> {
+        if self.are_listed() {
+            return match kind {
+                None | Some(CallerKind::Authenticated) => Ok(self),
+                Some(_) => Err("a caller without a name is in none of the lists; leave one of the two out"),
+            };
+        }
+        Ok(match kind.unwrap_or(usual) {
+            CallerKind::Authenticated => self,
+            CallerKind::Everyone => Self { anonymous: true, ..self },
+            // Whoever has a name is in no empty list.
+            CallerKind::Anonymous => Self { subjects: Some(Vec::new()), anonymous: true, ..self },
+        })
+    }
+
     /// Whether any list narrows the rule down.
     pub fn are_listed(&self) -> bool {
         [&self.subjects, &self.tenants, &self.roles, &self.scopes].into_iter().any(Option::is_some)
     }
 }
 
+/// Callers by whether they gave a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CallerKind {
+    /// Those whom an authenticator knows.
+    Authenticated,
+    /// Those of a server without authenticators.
+    Anonymous,
+    /// Both.
+    Everyone,
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Callers, Pattern};
+    use super::{CallerKind, Callers, Pattern};
     use crate::Principal;
 
     #[test]
@@ -137,5 +166,24 @@ mod tests {
             assert!(!callers.fit(None), "{callers:?}");
         }
         assert!(Callers { anonymous: true, ..everybody }.fit(None));
+    }
+
+    #[test]
+    fn callers_are_told_apart_by_their_credential() {
+        let who = Principal::new("anna");
+        for (kind, known, anonymous) in [
+            (None, true, false),
+            (Some(CallerKind::Authenticated), true, false),
+            (Some(CallerKind::Anonymous), false, true),
+            (Some(CallerKind::Everyone), true, true),
+        ] {
+            let callers =
+                Callers::default().of_kind(kind, CallerKind::Authenticated).expect("there is no list");
+            assert_eq!((callers.fit(Some(&who)), callers.fit(None)), (known, anonymous), "{kind:?}");
+        }
+        let listed = Callers { roles: Some(vec![Pattern::new("dev")]), ..Callers::default() };
+        assert!(listed.clone().of_kind(Some(CallerKind::Everyone), CallerKind::Everyone).is_err());
+        let usual = listed.clone().of_kind(None, CallerKind::Everyone);
+        assert_eq!(usual, Ok(listed), "the usual kind is for rules without a list");
     }
 }

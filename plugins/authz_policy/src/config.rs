@@ -1,6 +1,6 @@
 //! The options: a policy in a TOML file, in the options themselves, or in both.
 
-use mlx_gate_plugin::pattern::{Callers, Pattern};
+use mlx_gate_plugin::pattern::{CallerKind, Callers, Pattern};
 use mlx_gate_plugin::{HostFile, Rejected};
 use serde::Deserialize;
 
@@ -40,7 +40,7 @@ struct PolicyFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawAllow {
-    callers: Option<Kind>,
+    callers: Option<CallerKind>,
     subjects: Option<Vec<Pattern>>,
     tenants: Option<Vec<Pattern>>,
     roles: Option<Vec<Pattern>>,
@@ -62,7 +62,7 @@ struct RawAllow {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawDeny {
-    callers: Option<Kind>,
+    callers: Option<CallerKind>,
     subjects: Option<Vec<Pattern>>,
     tenants: Option<Vec<Pattern>>,
     roles: Option<Vec<Pattern>>,
@@ -77,15 +77,6 @@ struct RawDeny {
     #[serde(default)]
     images: bool,
     reason: Option<String>,
-}
-
-/// Whether a credential has been checked.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Authenticated,
-    Anonymous,
-    Everyone,
 }
 
 fn yes() -> bool {
@@ -133,7 +124,7 @@ impl RawAllow {
     fn resolve(self) -> Result<Allow, String> {
         let Self { subjects, tenants, roles, scopes, endpoints, models, adapters, .. } = self;
         let lists = Callers { subjects, tenants, roles, scopes, anonymous: false };
-        let callers = callers(lists, self.callers, Kind::Authenticated)?;
+        let callers = callers(lists, self.callers, CallerKind::Authenticated)?;
         let scope = Scope { callers, endpoints, models, adapters }.checked()?;
         for (key, cap) in
             [("max-input-tokens", self.max_input_tokens), ("max-output-tokens", self.max_output_tokens)]
@@ -161,7 +152,7 @@ impl RawDeny {
     fn resolve(self) -> Result<Deny, String> {
         let Self { subjects, tenants, roles, scopes, endpoints, models, adapters, .. } = self;
         let lists = Callers { subjects, tenants, roles, scopes, anonymous: false };
-        let callers = callers(lists, self.callers, Kind::Everyone)?;
+        let callers = callers(lists, self.callers, CallerKind::Everyone)?;
         let scope = Scope { callers, endpoints, models, adapters }.checked()?;
         if self.reason.as_ref().is_some_and(|reason| reason.is_empty() || reason.len() > 1024) {
             return Err("`reason` has 1 to 1024 bytes".to_owned());
@@ -176,23 +167,8 @@ impl RawDeny {
     }
 }
 
-/// Adds to the lists of a rule what its `callers` says, or what goes without saying.
-fn callers(lists: Callers, kind: Option<Kind>, usual: Kind) -> Result<Callers, String> {
-    if lists.are_listed() {
-        return match kind {
-            None | Some(Kind::Authenticated) => Ok(lists),
-            Some(_) => {
-                Err("`callers`: a caller without a name is in none of the lists; leave one of the two out"
-                    .to_owned())
-            }
-        };
-    }
-    Ok(match kind.unwrap_or(usual) {
-        Kind::Authenticated => lists,
-        Kind::Everyone => Callers { anonymous: true, ..lists },
-        // Whoever has a name is in no empty list.
-        Kind::Anonymous => Callers { subjects: Some(Vec::new()), anonymous: true, ..lists },
-    })
+fn callers(lists: Callers, kind: Option<CallerKind>, usual: CallerKind) -> Result<Callers, String> {
+    lists.of_kind(kind, usual).map_err(|what| format!("`callers`: {what}"))
 }
 
 impl Scope {

@@ -1,0 +1,203 @@
+//! The options: rules in a TOML file, in the options themselves, or in both.
+
+use std::collections::BTreeMap;
+
+use mlx_gate_plugin::pattern::{CallerKind, Callers, Pattern};
+use mlx_gate_plugin::{HostFile, Rejected};
+use serde::Deserialize;
+
+use crate::rule::Rule;
+use crate::template::Template;
+use crate::{LONGEST_NAME, Sharing, TenantTags, priority};
+
+/// The options.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    file: Option<HostFile>,
+    #[serde(default)]
+    tag: Vec<RawRule>,
+    #[serde(default)]
+    cache_scope: RawSharing,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TagFile {
+    #[serde(default)]
+    tag: Vec<RawRule>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+enum RawSharing {
+    #[default]
+    Tenant,
+    Principal,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct RawRule {
+    callers: Option<CallerKind>,
+    subjects: Option<Vec<Pattern>>,
+    tenants: Option<Vec<Pattern>>,
+    roles: Option<Vec<Pattern>>,
+    scopes: Option<Vec<Pattern>>,
+    claims: BTreeMap<String, Pattern>,
+    endpoints: Option<Vec<Pattern>>,
+    models: Option<Vec<Pattern>>,
+    tenant: Option<String>,
+    priority: Option<String>,
+    weight: Option<f32>,
+    adapter: Option<String>,
+    cache_scope: Option<String>,
+    labels: BTreeMap<String, String>,
+    headers: BTreeMap<String, String>,
+}
+
+impl Config {
+    pub(crate) fn resolve(self) -> Result<TenantTags, Rejected> {
+        let sharing = match self.cache_scope {
+            RawSharing::Tenant => Sharing::Tenant,
+            RawSharing::Principal => Sharing::Principal,
+        };
+        let mut rules = vec![usual().resolve().map_err(Rejected::new)?];
+        if let Some(file) = &self.file {
+            add(&mut rules, &format!("{file}, "), file.toml::<TagFile>()?.tag)?;
+        }
+        add(&mut rules, "", self.tag)?;
+        Ok(TenantTags { rules, sharing })
+    }
+}
+
+/// What goes without saying.
+fn usual() -> RawRule {
+    let owned =
+        |pairs: [(&str, &str); 2]| pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+    RawRule {
+        tenant: Some("{tenant}".to_owned()),
+        priority: Some("{claim.priority}".to_owned()),
+        headers: owned([("x-tenant-id", "{tenant}"), ("x-priority", "{priority}")]),
+        ..RawRule::default()
+    }
+}
+
+fn add(rules: &mut Vec<Rule>, place: &str, raw: Vec<RawRule>) -> Result<(), Rejected> {
+    for (index, rule) in raw.into_iter().enumerate() {
+        let at = |what| Rejected::new(format_args!("{place}tag {}, {what}", index + 1));
+        rules.push(rule.resolve().map_err(at)?);
+    }
+    Ok(())
+}
+
+impl RawRule {
+    fn resolve(self) -> Result<Rule, String> {
+        let Self { subjects, tenants, roles, scopes, .. } = self;
+        let lists = Callers { subjects, tenants, roles, scopes, anonymous: false };
+        check_lists(&lists, self.endpoints.as_ref(), self.models.as_ref())?;
+        let callers = lists.of_kind(self.callers, CallerKind::Everyone);
+        let priority_text = template("priority", self.priority)?;
+        let literal = priority_text.as_ref().and_then(Template::literal);
+        if literal.is_some_and(|text| priority(text).is_none()) {
+            return Err("`priority` is `batch`, `normal` or `high`".to_owned());
+        }
+        // Beyond these bounds a share says nothing any more.
+        if self.weight.is_some_and(|weight| !(0.01..=100.0).contains(&weight)) {
+            return Err("`weight` is 0.01 to 100; 1 is usual".to_owned());
+        }
+        let label = |name: &str| {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+            let fits = (1..=64).contains(&name.len()) && name.bytes().all(fits);
+            if fits { Ok(()) } else { Err("a label's name has 1 to 64 letters, digits, `_`, `.` and `-`") }
+        };
+        Ok(Rule {
+            callers: callers.map_err(|what| format!("`callers`: {what}"))?,
+            claims: self.claims.into_iter().collect(),
+            endpoints: self.endpoints,
+            models: self.models,
+            tenant: template("tenant", self.tenant)?,
+            priority: priority_text,
+            weight: self.weight,
+            adapter: template("adapter", self.adapter)?,
+            cache_scope: template("cache-scope", self.cache_scope)?,
+            labels: templates("labels", self.labels, label)?,
+            headers: templates("headers", self.headers, check_header)?,
+        })
+    }
+}
+
+fn check_lists(
+    callers: &Callers,
+    endpoints: Option<&Vec<Pattern>>,
+    models: Option<&Vec<Pattern>>,
+) -> Result<(), String> {
+    let Callers { subjects, tenants, roles, scopes, .. } = callers;
+    let lists = [
+        ("subjects", subjects.as_ref()),
+        ("tenants", tenants.as_ref()),
+        ("roles", roles.as_ref()),
+        ("scopes", scopes.as_ref()),
+        ("endpoints", endpoints),
+        ("models", models),
+    ];
+    match lists.into_iter().find(|(_, list)| list.is_some_and(Vec::is_empty)) {
+        Some((key, _)) => Err(format!("`{key}` is empty, so the rule would be about nobody or nothing")),
+        None => Ok(()),
+    }
+}
+
+/// Headers that make a message what it is, lead it, or carry credentials are not for rules to set.
+fn check_header(name: &str) -> Result<(), &'static str> {
+    const RESERVED: [&str; 16] = [
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-api-key",
+        "x-request-id",
+    ];
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
+        return Err("a header's name has 1 to 64 lower case letters, digits and `-`");
+    }
+    if RESERVED.contains(&name) { Err("this header is the server's own to set") } else { Ok(()) }
+}
+
+fn template(key: &str, text: Option<String>) -> Result<Option<Template>, String> {
+    let read = |text: String| {
+        if text.is_empty() || text.len() > LONGEST_NAME || text.contains(char::is_control) {
+            return Err(format!("`{key}` has 1 to {LONGEST_NAME} bytes and no control characters"));
+        }
+        Template::read(&text).map_err(|what| format!("`{key}`: {what}"))
+    };
+    text.map(read).transpose()
+}
+
+/// An empty text takes away what an earlier rule says.
+fn templates(
+    key: &str,
+    texts: BTreeMap<String, String>,
+    check_name: fn(&str) -> Result<(), &'static str>,
+) -> Result<Vec<(String, Template)>, String> {
+    let read = |(name, text): (String, String)| {
+        let at = |what: &str| format!("`{key}.{name}`: {what}");
+        check_name(&name).map_err(at)?;
+        if text.len() > LONGEST_NAME || text.contains(char::is_control) {
+            return Err(at("a text has at most 256 bytes and no control characters"));
+        }
+        let template = Template::read(&text).map_err(|what| at(&what))?;
+        Ok((name, template))
+    };
+    texts.into_iter().map(read).collect()
+}

@@ -40,7 +40,7 @@
     ;;@describe
     (i32.const 1120))
 
-  (func (export "mlx-gate:plugin/lifecycle@0.1.0#configure") (param i32 i32) (result i32)
+  (func (export "mlx-gate:plugin/lifecycle@0.1.0#configure") (param i32 i32 i32 i32) (result i32)
     ;;@configure
     (i32.const 1184))
 

@@ -46,7 +46,7 @@ async fn measure(plugin: &str) -> Result<Figures, Box<dyn Error + Send + Sync>> 
     let keys = write_keys(&file)?;
 
     let options = vec![("file".to_owned(), OptionValue::Text(file.display().to_string()))];
-    let spec = PluginSpec { source: Source::File(plugin.into()), options };
+    let spec = PluginSpec::new(Source::File(plugin.into()), options);
     let config = Config { plugins: vec![spec], ..Config::default() };
     let started = Instant::now();
     let gate = Gate::load(&config, &[]).await;

@@ -1,56 +1,138 @@
-//! What plugins answer, checked and turned into the server's own types. Nothing a plugin says is passed on unchecked: an
+//! What plugins answer, in the server's own types, and the check of it. Nothing a plugin says is passed on unchecked: an
 //! answer that breaks the rules is a failure of the plugin, not a decision.
 
-use mlx_gate_core::{Denial, Principal};
+use mlx_gate_core::{Constraints, Denial, Principal, Priority};
 
 use crate::Failure;
-use crate::bindings::v0_1::exports::mlx_gate::plugin::authenticate::{self as v0_1, Verdict};
+
+mod headers;
 
 /// What an authenticator decided.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer<T> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Authentication {
     /// Nothing; with a value for `WWW-Authenticate`.
     Abstain(Option<String>),
-    Allow(T),
+    Allow(Grant),
     Deny(Denial),
+}
+
+/// A caller vouched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) principal: Principal,
+    /// How long the same credentials may be answered without asking again.
+    pub(crate) cache_for_ms: Option<u64>,
+}
+
+/// What an authorizer decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Authorization {
+    NoOpinion,
+    Allow(Constraints),
+    Deny(Denial),
+}
+
+/// What a rate limiter decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Pass,
+    Reserve(Reservation),
+    Deny(Denial),
+}
+
+/// Something set aside, to be settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reservation {
+    pub(crate) ticket: u64,
+    /// Response headers.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// What one tagger says. `None` leaves it to the others.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct TagSet {
+    pub(crate) tenant: Option<String>,
+    pub(crate) priority: Option<Priority>,
+    pub(crate) weight: Option<f32>,
+    pub(crate) adapter: Option<String>,
+    pub(crate) cache_scope: Option<String>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) upstream_headers: Vec<(String, String)>,
 }
 
 /// Longest name of anything: a subject, a tenant, a role, the name of a claim.
 const NAME: usize = 256;
 /// Longest text: a message, a challenge, the value of a header or of a claim.
 const TEXT: usize = 2048;
-/// Most entries of any list.
+/// Most entries of any list but one of models or adapters.
 const ENTRIES: usize = 128;
+/// Most models or adapters of a list.
+const MODELS: usize = 1024;
+/// Shares of the machine that still mean something next to a usual one.
+const WEIGHTS: std::ops::RangeInclusive<f32> = 0.001..=1000.0;
 
-pub(crate) fn authentication(plugin: &str, verdict: Verdict) -> Result<Answer<Principal>, Failure> {
-    match verdict {
-        Verdict::Abstain(challenge) => Ok(Answer::Abstain(header("challenge", challenge)?)),
-        Verdict::Allow(grant) => Ok(Answer::Allow(principal(plugin, grant.principal)?)),
-        Verdict::Deny(denial) => Ok(Answer::Deny(self::denial(denial)?)),
+impl Authentication {
+    pub(crate) fn checked(self) -> Result<Self, Failure> {
+        match &self {
+            Self::Abstain(challenge) => headers::optional_value("challenge", challenge.as_deref())?,
+            Self::Allow(grant) => principal(&grant.principal)?,
+            Self::Deny(given) => denial(given)?,
+        }
+        Ok(self)
     }
 }
 
-fn principal(plugin: &str, given: v0_1::Principal) -> Result<Principal, Failure> {
+impl Authorization {
+    pub(crate) fn checked(self) -> Result<Self, Failure> {
+        match &self {
+            Self::NoOpinion => {}
+            Self::Allow(given) => constraints(given)?,
+            Self::Deny(given) => denial(given)?,
+        }
+        Ok(self)
+    }
+}
+
+impl Admission {
+    pub(crate) fn checked(self) -> Result<Self, Failure> {
+        match &self {
+            Self::Pass => {}
+            Self::Reserve(reservation) => headers::of_response(&reservation.headers)?,
+            Self::Deny(given) => denial(given)?,
+        }
+        Ok(self)
+    }
+}
+
+impl TagSet {
+    pub(crate) fn checked(self) -> Result<Self, Failure> {
+        self.tenant.iter().try_for_each(|tenant| named("the tenant", tenant))?;
+        self.adapter.iter().try_for_each(|adapter| named("the adapter", adapter))?;
+        self.cache_scope.iter().try_for_each(|scope| named("the cache scope", scope))?;
+        if let Some(weight) = self.weight
+            && !WEIGHTS.contains(&weight)
+        {
+            let (least, most) = (WEIGHTS.start(), WEIGHTS.end());
+            return Err(wrong(format!("the weight {weight}; weights are from {least} to {most}")));
+        }
+        few("labels", &self.labels, ENTRIES)?.iter().try_for_each(|(name, value)| label(name, value))?;
+        headers::to_upstream(&self.upstream_headers)?;
+        Ok(self)
+    }
+}
+
+fn principal(given: &Principal) -> Result<(), Failure> {
     named("the subject", &given.subject)?;
     given.tenant.iter().try_for_each(|tenant| named("the tenant", tenant))?;
-    few("roles", &given.roles)?.iter().try_for_each(|role| named("a role", role))?;
-    few("scopes", &given.scopes)?.iter().try_for_each(|scope| named("a scope", scope))?;
-    few("claims", &given.claims)?.iter().try_for_each(|(name, value)| {
+    few("roles", &given.roles, ENTRIES)?.iter().try_for_each(|role| named("a role", role))?;
+    few("scopes", &given.scopes, ENTRIES)?.iter().try_for_each(|scope| named("a scope", scope))?;
+    few("claims", &given.claims, ENTRIES)?.iter().try_for_each(|(name, value)| {
         named("a claim's name", name)?;
         within("a claim's value", value, TEXT)
-    })?;
-    Ok(Principal {
-        subject: given.subject,
-        tenant: given.tenant,
-        roles: given.roles,
-        scopes: given.scopes,
-        expires_at_ms: given.expires_at,
-        claims: given.claims,
-        authenticated_by: plugin.to_owned(),
     })
 }
 
-fn denial(given: v0_1::Denial) -> Result<Denial, Failure> {
+fn denial(given: &Denial) -> Result<(), Failure> {
     if !(400..=499).contains(&given.status) {
         return Err(wrong(format!("a denial with status {}; denials have 400 to 499", given.status)));
     }
@@ -59,34 +141,33 @@ fn denial(given: v0_1::Denial) -> Result<Denial, Failure> {
         return Err(wrong("a denial whose code is not 1 to 64 lower case letters, digits and `_`"));
     }
     within("a denial's message", &given.message, TEXT)?;
-    for (name, value) in few("headers", &given.headers)? {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
-            return Err(wrong("a header whose name is not 1 to 64 lower case letters, digits and `-`"));
-        }
-        header_value("a header's value", value)?;
+    headers::of_response(&given.headers)?;
+    headers::optional_value("challenge", given.challenge.as_deref())
+}
+
+fn constraints(given: &Constraints) -> Result<(), Failure> {
+    if given.max_output_tokens == Some(0) {
+        return Err(wrong("an allowance of 0 tokens; deny what may not be answered"));
     }
-    Ok(Denial {
-        status: given.status,
-        code: given.code,
-        message: given.message,
-        challenge: header("challenge", given.challenge)?,
-        retry_after_ms: given.retry_after_ms,
-        headers: given.headers,
+    given.model.iter().try_for_each(|model| named("the model", model))?;
+    for models in &given.models {
+        few("models", models, MODELS)?.iter().try_for_each(|model| named("a model", model))?;
+    }
+    given.adapters.iter().try_for_each(|adapters| {
+        few("adapters", adapters, MODELS)?.iter().try_for_each(|adapter| named("an adapter", adapter))
     })
 }
 
-fn header(what: &str, value: Option<String>) -> Result<Option<String>, Failure> {
-    value.iter().try_for_each(|value| header_value(what, value))?;
-    Ok(value)
-}
-
-/// Visible ASCII and spaces: with a line break a plugin could write headers of its own.
-fn header_value(what: &str, value: &str) -> Result<(), Failure> {
-    if value.len() > TEXT || !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
-        return Err(wrong(format!("{what} that is not printable ASCII, or longer than {TEXT} bytes")));
+/// Names as Prometheus and OpenTelemetry both take them.
+fn label(name: &str, value: &str) -> Result<(), Failure> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if !begins || name.len() > 64 || !name.bytes().all(fits) {
+        return Err(wrong(
+            "a label whose name is not 1 to 64 lower case letters, digits and `_`, a letter first",
+        ));
     }
-    Ok(())
+    named("a label's value", value)
 }
 
 fn named(what: &str, value: &str) -> Result<(), Failure> {
@@ -105,9 +186,9 @@ fn within(what: &str, value: &str, most: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn few<'a, T>(what: &str, entries: &'a [T]) -> Result<&'a [T], Failure> {
-    if entries.len() > ENTRIES {
-        return Err(wrong(format!("{} {what}; at most {ENTRIES} are allowed", entries.len())));
+fn few<'a, T>(what: &str, entries: &'a [T], most: usize) -> Result<&'a [T], Failure> {
+    if entries.len() > most {
+        return Err(wrong(format!("{} {what}; at most {most} are allowed", entries.len())));
     }
     Ok(entries)
 }

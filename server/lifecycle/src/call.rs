@@ -1,32 +1,36 @@
-//! One call into a plugin: a fresh instance, a deadline, and a reason when it fails.
+//! An instance of a plugin with what bounds it, and the reason when a call into it fails.
 
-use wasmtime::component::{Instance, InstancePre};
+use mlx_gate_core::Secret;
+use tokio::sync::OwnedSemaphorePermit;
+use wasmtime::component::{self, InstancePre};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::Failure;
-use crate::host::State;
+use crate::host::{Bounds, State};
 use crate::runtime::{Running, Runtime};
 
 /// Component handles one instance may hold. The interface has none; this bounds what a guest makes for itself.
 const HANDLES: usize = 64;
 
-/// An instance with its store, alive for one request.
-pub(crate) struct Fresh<'a> {
+/// An instance with its store, alive for one or more calls.
+pub(crate) struct Instance {
     pub(crate) store: Store<State>,
-    pub(crate) instance: Instance,
-    _running: Running<'a>,
-    _slot: tokio::sync::SemaphorePermit<'a>,
+    pub(crate) instance: component::Instance,
+    /// While it may be cut off; `None` between calls.
+    running: Option<Running>,
+    _slot: OwnedSemaphorePermit,
 }
 
-impl<'a> Fresh<'a> {
+impl Instance {
     /// Instantiates, as soon as there is a slot.
     pub(crate) async fn new(
-        runtime: &'a Runtime,
+        runtime: &Runtime,
         component: &InstancePre<State>,
         state: State,
     ) -> Result<Self, Failure> {
-        let slot = runtime.slots.acquire().await.map_err(|closed| Failure::Trap(closed.to_string()))?;
-        let running = runtime.ticker.running();
+        let slot = runtime.slots.clone().acquire_owned().await;
+        let slot = slot.map_err(|closed| Failure::Trap(closed.to_string()))?;
+        let running = Some(runtime.ticker.running());
         let bounds = state.bounds();
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| state);
@@ -38,9 +42,22 @@ impl<'a> Fresh<'a> {
             Ok(if store.data().overdue() { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
         });
         match component.instantiate_async(&mut store).await {
-            Ok(instance) => Ok(Self { store, instance, _running: running, _slot: slot }),
+            Ok(instance) => Ok(Self { store, instance, running, _slot: slot }),
             Err(error) => Err(explain(&error, store.data())),
         }
+    }
+
+    /// Starts the clock of the next call, and says what its messages must not hold.
+    pub(crate) fn begin(&mut self, runtime: &Runtime, bounds: Bounds, credentials: Vec<Secret>) {
+        self.running.get_or_insert_with(|| runtime.ticker.running());
+        self.store.data_mut().begin(bounds, credentials);
+        self.store.set_epoch_deadline(1);
+    }
+
+    /// Between calls nothing has to be cut off, and nothing of the last one is kept.
+    pub(crate) fn rest(&mut self) {
+        self.running = None;
+        self.store.data_mut().end();
     }
 
     /// Puts a failed call into words.

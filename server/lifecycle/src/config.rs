@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+mod host;
+
+pub use host::{HostOptions, Isolation};
+
 /// What the gate is made of.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -28,8 +32,10 @@ pub struct Bundled {
 pub struct PluginSpec {
     /// Where its code is.
     pub source: Source,
-    /// Its options, in the order given.
+    /// Its own options, in the order given.
     pub options: Vec<(String, OptionValue)>,
+    /// How the host runs it.
+    pub host: HostOptions,
 }
 
 /// Where a plugin's code is.
@@ -75,16 +81,19 @@ impl Default for Limits {
 }
 
 impl PluginSpec {
+    /// A plugin with these options of its own, run as usual.
+    pub fn new(source: Source, options: Vec<(String, OptionValue)>) -> Self {
+        Self { source, options, host: HostOptions::default() }
+    }
+
     /// A bundled plugin with options from code.
     pub fn bundled(name: impl Into<String>, options: impl IntoIterator<Item = (String, Value)>) -> Self {
-        Self {
-            source: Source::Bundled(name.into()),
-            options: options.into_iter().map(|(name, value)| (name, OptionValue::Json(value))).collect(),
-        }
+        let options = options.into_iter().map(|(name, value)| (name, OptionValue::Json(value)));
+        Self::new(Source::Bundled(name.into()), options.collect())
     }
 }
 
-/// Reads `NAME_OR_PATH[,option=value...]`.
+/// Reads `NAME_OR_PATH[,option=value...]`. Options whose names begin with `host.` are the host's.
 impl FromStr for PluginSpec {
     type Err = MalformedSpec;
 
@@ -94,19 +103,25 @@ impl FromStr for PluginSpec {
             None | Some("") => return Err(MalformedSpec::NoName),
             Some(source) => Source::from(source),
         };
-        let options = parts
-            .map(|part| match part.split_once('=') {
-                Some((name, value)) if !name.is_empty() => {
-                    Ok((name.to_owned(), OptionValue::Text(value.to_owned())))
+        let mut spec = Self::new(source, Vec::new());
+        for part in parts {
+            let (name, value) = match part.split_once('=') {
+                Some((name, value)) if !name.is_empty() => (name, OptionValue::Text(value.to_owned())),
+                _ => {
+                    let name = part.split('=').next().unwrap_or_default();
+                    return Err(MalformedSpec::Option(name.to_owned()));
                 }
-                _ => Err(MalformedSpec::Option(part.split('=').next().unwrap_or_default().to_owned())),
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { source, options })
+            };
+            match name.strip_prefix("host.") {
+                Some(name) => spec.host.set(name, &value)?,
+                None => spec.options.push((name.to_owned(), value)),
+            }
+        }
+        Ok(spec)
     }
 }
 
-/// Why the text of a `--plugin` flag cannot be read. Values are not repeated: they may be secret.
+/// Why a plugin's flag or table cannot be read. Values of a plugin's own options are not repeated: they may be secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedSpec {
     /// Nothing before the first comma.
@@ -115,6 +130,24 @@ pub enum MalformedSpec {
     /// Something after a comma that is not `option=value`.
     #[error("`{0}` is not of the form option=value")]
     Option(String),
+    /// The host has no such option.
+    #[error("there is no option `host.{option}`; there are: {known}")]
+    UnknownHostOption {
+        /// The option.
+        option: String,
+        /// The options there are.
+        known: String,
+    },
+    /// A host option's value does not fit.
+    #[error("`host.{option}` is `{found}`, and has to be {expected}")]
+    HostOption {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        found: String,
+        /// What would fit.
+        expected: &'static str,
+    },
 }
 
 /// A path has a separator in it or ends in `.wasm`.
@@ -149,7 +182,7 @@ impl fmt::Debug for OptionValue {
 mod tests {
     use std::path::PathBuf;
 
-    use super::{MalformedSpec, OptionValue, PluginSpec, Source};
+    use super::{HostOptions, Isolation, MalformedSpec, OptionValue, PluginSpec, Source};
 
     #[test]
     fn a_flag_names_a_bundled_plugin_or_a_file() {
@@ -172,6 +205,16 @@ mod tests {
         assert_eq!(",file=x".parse::<PluginSpec>(), Err(MalformedSpec::NoName));
         assert_eq!("p,file".parse::<PluginSpec>(), Err(MalformedSpec::Option("file".to_owned())));
         assert_eq!("p,=secret".parse::<PluginSpec>(), Err(MalformedSpec::Option(String::new())));
+    }
+
+    #[test]
+    fn options_of_the_host_are_kept_apart() {
+        let spec: PluginSpec = "p,host.isolation=reuse,file=x,host.cache=false".parse().expect("well formed");
+        let host = HostOptions { isolation: Some(Isolation::Reuse), cache: false, ..HostOptions::default() };
+        assert_eq!(spec.host, host);
+        assert_eq!(spec.options, [("file".to_owned(), OptionValue::Text("x".to_owned()))]);
+        let error = "p,host.cache=maybe".parse::<PluginSpec>().expect_err("not a boolean").to_string();
+        assert_eq!(error, "`host.cache` is `maybe`, and has to be `true` or `false`");
     }
 
     #[test]

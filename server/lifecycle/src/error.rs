@@ -70,16 +70,12 @@ pub enum Problem {
     },
     /// Not a plugin.
     #[error("it does not export `{0}`, which every plugin has to; it was built for something else")]
-    NoLifecycle(&'static str),
+    NoLifecycle(String),
     /// Takes part in nothing.
-    #[error("it exports no phase; a plugin has at least one of: authenticate")]
-    NoPhase,
-    /// Takes part in phases nobody would call.
     #[error(
-        "it exports {}, which this server does not run yet; it is refused because what it decides there would not take effect",
-        list(.0)
+        "it exports no phase; a plugin has at least one of: authenticate, authorize, rate-limit, tagging, logging"
     )]
-    UnservedPhases(Vec<String>),
+    NoPhase,
     /// Wants what only a grant gives.
     #[error("it imports {}, which this server cannot grant yet", list(.0))]
     Ungranted(Vec<String>),

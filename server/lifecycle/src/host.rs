@@ -50,9 +50,18 @@ impl State {
         }
     }
 
-    pub(crate) fn with_credentials(mut self, credentials: Vec<Secret>) -> Self {
+    /// The next call begins: its clock, its bounds, and the credentials its messages must not hold.
+    pub(crate) fn begin(&mut self, bounds: Bounds, credentials: Vec<Secret>) {
+        self.bounds = bounds;
+        self.deadline = Instant::now() + bounds.time;
+        self.refused_memory = None;
+        self.messages_left = MESSAGES;
         self.credentials = credentials;
-        self
+    }
+
+    /// The call is over.
+    pub(crate) fn end(&mut self) {
+        self.credentials = Vec::new();
     }
 
     /// Forbids what must not end up in a snapshot.

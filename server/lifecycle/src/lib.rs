@@ -3,8 +3,9 @@
 //! [`Gate::load`] takes the plugins of a configuration through load, inspection, configuration and self-test, and any
 //! mistake stops it with an [`Error`] that names the plugin. What comes out implements [`mlx_gate_core::Lifecycle`].
 //!
-//! Reading order: [`gate`] asks plugins in order, [`plugin`] is one loaded plugin, `call` runs one exported function in a
-//! fresh instance within its [`Limits`], `host` is what a plugin may call, `runtime` sets up wasmtime.
+//! Reading order: [`gate`] holds the plugins in force, `passage` takes one request through all phases, `journal` settles and
+//! logs after it, [`plugin`] is one loaded plugin, `guest` calls its exports, `call` is an instance within its [`Limits`],
+//! `host` is what a plugin may call, `runtime` sets up wasmtime.
 
 mod answer;
 mod bindings;
@@ -13,12 +14,19 @@ mod config;
 mod crypto;
 mod error;
 mod gate;
+mod generation;
+mod guest;
 mod host;
+mod journal;
 mod options;
+mod passage;
 mod plugin;
 mod runtime;
 pub mod static_keys;
 
-pub use config::{Bundled, Config, Limits, MalformedSpec, OptionValue, PluginSpec, Source};
+pub use config::{
+    Bundled, Config, HostOptions, Isolation, Limits, MalformedSpec, OptionValue, PluginSpec, Source,
+};
 pub use error::{Error, Failure, Problem};
 pub use gate::Gate;
+pub use journal::Counters;

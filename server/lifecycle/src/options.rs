@@ -1,10 +1,13 @@
 //! A plugin's options: read from flags or a file, checked against the plugin's own schema, and turned into the JSON it is
 //! configured with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use mlx_gate_core::Secret;
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
+use crate::guest::{Configuration, HostFile};
 use crate::{OptionValue, Problem};
 
 mod schema;
@@ -12,17 +15,8 @@ mod schema;
 /// The largest file an option may name, in bytes.
 const MOST_FILE_BYTES: u64 = 16 << 20;
 
-/// Options, resolved.
-#[derive(Debug)]
-pub(crate) struct Resolved {
-    /// The configuration as `configure` gets it.
-    pub(crate) json: String,
-    /// The files whose content is in it.
-    pub(crate) files: Vec<PathBuf>,
-}
-
-/// Resolves options against the plugin's schema.
-pub(crate) fn resolve(options: &[(String, OptionValue)], schema: &Value) -> Result<Resolved, Problem> {
+/// Resolves options against the plugin's schema, and reads the files they name.
+pub(crate) fn resolve(options: &[(String, OptionValue)], schema: &Value) -> Result<Configuration, Problem> {
     let mut config = Map::new();
     for (name, value) in options {
         let Some(property) = schema::property(schema, name) else {
@@ -47,10 +41,10 @@ pub(crate) fn resolve(options: &[(String, OptionValue)], schema: &Value) -> Resu
             }
         }
     }
-    let mut config = Value::Object(config);
+    let config = Value::Object(config);
     schema::check(&config, schema)?;
-    let files = read_files(&mut config, schema)?;
-    Ok(Resolved { json: config.to_string(), files })
+    let files = read_files(&config, schema)?;
+    Ok(Configuration { json: Secret::new(config.to_string()), files })
 }
 
 /// What a flag's text stands for, by the type the schema asks for.
@@ -64,36 +58,49 @@ fn typed(name: &str, text: &str, schema: &Value) -> Result<Value, Problem> {
         .ok_or_else(|| Problem::BadOption { option: name.to_owned(), expected: schema::expected(schema) })
 }
 
-/// Replaces the path of every `host-file` option with the file's content.
-fn read_files(config: &mut Value, schema: &Value) -> Result<Vec<PathBuf>, Problem> {
-    let mut files = Vec::new();
-    for (name, value) in config.as_object_mut().into_iter().flatten() {
-        let marked = |property: &Value| property.get("format").is_some_and(|format| format == "host-file");
-        if !schema::property(schema, name).is_some_and(marked) {
-            continue;
+/// Reads the file of every `host-file` option, and of every item of an option whose items are such.
+fn read_files(config: &Value, schema: &Value) -> Result<Vec<HostFile>, Problem> {
+    let mut files: Vec<HostFile> = Vec::new();
+    for (option, value) in config.as_object().into_iter().flatten() {
+        let property = schema::property(schema, option).unwrap_or(&Value::Null);
+        let paths = match value {
+            Value::String(path) if is_file(property) => vec![path.clone()],
+            Value::Array(items) if property.get("items").is_some_and(is_file) => {
+                items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            _ => continue,
+        };
+        for path in paths {
+            if files.iter().any(|file| file.path == path) {
+                continue;
+            }
+            let content = read(Path::new(&path)).map_err(|source| Problem::OptionFile {
+                option: option.clone(),
+                path: PathBuf::from(&path),
+                source,
+            })?;
+            files.push(HostFile { path, content });
         }
-        let path = PathBuf::from(value.as_str().unwrap_or_default());
-        let content = read_text(&path);
-        let content = content.map_err(|source| Problem::OptionFile {
-            option: name.clone(),
-            path: path.clone(),
-            source,
-        })?;
-        *value = Value::from(content);
-        files.push(path);
     }
     Ok(files)
 }
 
-fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+fn is_file(schema: &Value) -> bool {
+    schema.get("format").is_some_and(|format| format == "host-file")
+}
+
+fn read(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     use std::io::{Error, ErrorKind, Read as _};
 
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MOST_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_FILE_BYTES {
+    let file = std::fs::File::open(path)?;
+    // One byte more than the file has, so that reading does not move the content and leave a copy behind.
+    let length = file.metadata()?.len().min(MOST_FILE_BYTES) + 1;
+    let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default()));
+    file.take(MOST_FILE_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MOST_FILE_BYTES {
         return Err(Error::new(ErrorKind::FileTooLarge, format!("it has more than {MOST_FILE_BYTES} bytes")));
     }
-    String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
+    Ok(content)
 }
 
 #[cfg(test)]

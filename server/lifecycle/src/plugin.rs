@@ -2,35 +2,34 @@
 
 use std::sync::Arc;
 
-use mlx_gate_core::{Principal, RequestHead, Secret};
+use mlx_gate_core::Phase;
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::v0_1::exports::mlx_gate::plugin::{authenticate, lifecycle};
-use crate::call::Fresh;
+use crate::call::Instance;
+use crate::guest::{Call, Configuration, Guest};
 use crate::host::{Bounds, State};
 use crate::runtime::Runtime;
 use crate::{Bundled, Error, Failure, Limits, PluginSpec, Problem, answer, options};
 
 mod code;
 mod description;
-mod head;
 mod snapshot;
 
-pub(crate) use answer::Answer;
-use description::Description;
+use code::Inspected;
+pub(crate) use description::Description;
 use snapshot::Setup;
 
 /// A plugin that is configured and has passed its self-test.
 pub(crate) struct Plugin {
     name: Arc<str>,
     description: Description,
+    phases: Vec<Phase>,
     runtime: Arc<Runtime>,
     /// What a fresh instance is made from.
     component: InstancePre<State>,
-    lifecycle: lifecycle::GuestIndices,
-    authenticate: authenticate::GuestIndices,
+    guest: Guest,
     /// The configuration, where it could not be made part of the component.
-    config: Option<Secret>,
+    configuration: Option<Configuration>,
     limits: Limits,
 }
 
@@ -53,38 +52,41 @@ impl Plugin {
         bundled: &[Bundled],
         limits: &Limits,
     ) -> Result<Self, Problem> {
+        let limits = spec.host.limits(limits);
         let code = code::read(&spec.source, bundled)?;
         let setup = Setup::compile(runtime, code).await?;
-        code::inspect(&runtime.engine, setup.component())?;
+        let inspected = code::inspect(&runtime.engine, setup.component())?;
 
-        let description = setup.describe(limits).await?;
-        let options = options::resolve(&spec.options, &description.schema)?;
+        let description = setup.describe(&inspected, &limits).await?;
+        let configuration = options::resolve(&spec.options, &description.schema)?;
         let name: Arc<str> = description.name.as_str().into();
-        let config = Secret::new(options.json);
-        let (component, configured) =
-            setup.configure(&name, &config, limits).await.map_err(|problem| match problem {
-                Problem::Refused { message, .. } => Problem::Refused { message, files: options.files },
-                other => other,
-            })?;
+        let (component, captured) = setup.configure(&name, &inspected, &configuration, &limits).await?;
 
-        let plugin = Self::ready(runtime, name, description, &component, limits.clone())?;
-        let plugin = Self { config: (!configured).then_some(config), ..plugin };
+        let configuration = (!captured).then_some(configuration);
+        let plugin = Self::ready(runtime, description, inspected, &component, configuration, limits)?;
         plugin.self_test().await?;
         Ok(plugin)
     }
 
     fn ready(
         runtime: &Arc<Runtime>,
-        name: Arc<str>,
         description: Description,
+        inspected: Inspected,
         component: &Component,
+        configuration: Option<Configuration>,
         limits: Limits,
     ) -> Result<Self, Problem> {
         let component = runtime.linker.instantiate_pre(component)?;
-        let lifecycle = lifecycle::GuestIndices::new(&component)?;
-        let authenticate = authenticate::GuestIndices::new(&component)?;
-        let runtime = runtime.clone();
-        Ok(Self { name, description, runtime, component, lifecycle, authenticate, config: None, limits })
+        Ok(Self {
+            name: description.name.as_str().into(),
+            guest: Guest::new(inspected.version, &component, &inspected.phases)?,
+            phases: inspected.phases,
+            runtime: runtime.clone(),
+            description,
+            component,
+            configuration,
+            limits,
+        })
     }
 
     /// The name in logs and refusals.
@@ -92,56 +94,70 @@ impl Plugin {
         &self.name
     }
 
-    /// The headers that carry credentials, lower case.
-    pub(crate) fn credential_headers(&self) -> &[String] {
-        &self.description.credential_headers
+    /// What it says of itself.
+    pub(crate) fn description(&self) -> &Description {
+        &self.description
     }
 
-    /// Asks who is asking. A call that ran out of time is made once more: on a loaded machine a plugin can lose its time
-    /// without having used it.
-    pub(crate) async fn authenticate(&self, head: &RequestHead) -> Result<Answer<Principal>, Failure> {
-        match self.authenticate_once(head).await {
-            Err(Failure::Timeout(_)) => self.authenticate_once(head).await,
-            answer => answer,
+    /// The phases it takes part in, in the order of a request.
+    pub(crate) fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
+    /// Whether the request's instance is to be kept after this phase: the plugin is asked again before generation, and
+    /// enough slots are free that requests which wait for their bodies do not hold up others.
+    pub(crate) fn is_worth_keeping(&self, after: Phase) -> bool {
+        let is_asked_again = |phase: &Phase| *phase > after && *phase != Phase::Log;
+        self.phases.iter().any(is_asked_again) && self.runtime.has_room()
+    }
+
+    /// Makes a call in the instance given, or in a new one, and returns the instance with the answer. One that failed is
+    /// dropped. A call that ran out of time and can be repeated is made once more: on a loaded machine a plugin can lose
+    /// its time without having used it.
+    pub(crate) async fn call<C: Call>(
+        &self,
+        kept: Option<Instance>,
+        call: &C,
+    ) -> Result<(C::Answer, Instance), Failure> {
+        match self.call_once(kept, call).await {
+            Err(Failure::Timeout(_)) if C::REPEATABLE => self.call_once(None, call).await,
+            result => result,
         }
     }
 
-    async fn authenticate_once(&self, head: &RequestHead) -> Result<Answer<Principal>, Failure> {
-        let seen = head::Seen::new(head, &self.description);
-        let state = State::new(self.name.clone(), self.bounds()).with_credentials(seen.secrets());
-        let mut fresh = self.fresh(state).await?;
-        let phase = self
-            .authenticate
-            .load(&mut fresh.store, &fresh.instance)
-            .map_err(|error| fresh.explain(&error))?;
-        let verdict = phase.call_check(&mut fresh.store, seen.head()).await;
-        answer::authentication(&self.name, verdict.map_err(|error| fresh.explain(&error))?)
+    async fn call_once<C: Call>(
+        &self,
+        kept: Option<Instance>,
+        call: &C,
+    ) -> Result<(C::Answer, Instance), Failure> {
+        let mut instance = match kept {
+            Some(instance) => instance,
+            None => self.instance(self.bounds()).await?,
+        };
+        instance.begin(&self.runtime, self.bounds(), call.credentials());
+        let answer = call.make(&self.guest, &mut instance).await?;
+        instance.rest();
+        Ok((answer, instance))
     }
 
     async fn self_test(&self) -> Result<(), Problem> {
         let failed = |failure| Problem::Call { function: "self-test", failure };
         let bounds = Bounds { time: self.limits.configure, ..self.bounds() };
-        let mut fresh = self.fresh(State::new(self.name.clone(), bounds)).await.map_err(failed)?;
-        let lifecycle = self
-            .lifecycle
-            .load(&mut fresh.store, &fresh.instance)
-            .map_err(|error| failed(fresh.explain(&error)))?;
-        match lifecycle.call_self_test(&mut fresh.store).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(message)) => Err(Problem::SelfTest(answer::text(&message))),
-            Err(error) => Err(failed(fresh.explain(&error))),
-        }
+        let mut instance = self.instance(bounds).await.map_err(failed)?;
+        let verdict = self.guest.self_test(&mut instance).await.map_err(failed)?;
+        verdict.map_err(|message| Problem::SelfTest(answer::text(&message)))
     }
 
     /// A configured instance that nothing has been done with.
-    async fn fresh(&self, state: State) -> Result<Fresh<'_>, Failure> {
-        let mut fresh = Fresh::new(&self.runtime, &self.component, state).await?;
-        if let Some(config) = &self.config {
-            snapshot::configure(&self.lifecycle, &mut fresh, config).await?.map_err(|message| {
+    async fn instance(&self, bounds: Bounds) -> Result<Instance, Failure> {
+        let state = State::new(self.name.clone(), bounds);
+        let mut instance = Instance::new(&self.runtime, &self.component, state).await?;
+        if let Some(configuration) = &self.configuration {
+            self.guest.configure(&mut instance, configuration).await?.map_err(|message| {
                 Failure::Trap(format!("`configure` failed: {}", answer::text(&message)))
             })?;
         }
-        Ok(fresh)
+        Ok(instance)
     }
 
     fn bounds(&self) -> Bounds {

@@ -53,6 +53,11 @@ impl Runtime {
             .map_err(|error| Error::Runtime(format!("no thread for the clock: {error}")))?;
         Ok(Self { engine, linker, ticker, slots: Arc::new(Semaphore::new(SLOTS as usize)) })
     }
+
+    /// Whether more than half of the slots are free.
+    pub(crate) fn has_room(&self) -> bool {
+        self.slots.available_permits() > SLOTS as usize / 2
+    }
 }
 
 fn settings(pooled: bool) -> Config {

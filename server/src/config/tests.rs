@@ -113,10 +113,10 @@ fn plugins_take_options_as_text_or_as_tables() {
     let text = |value: &str| OptionValue::Text(value.to_owned());
     assert_eq!(
         plugins(&["--plugin", "p.wasm,file=a=b,n=1"], None),
-        [PluginSpec {
-            source: "p.wasm".into(),
-            options: vec![("file".to_owned(), text("a=b")), ("n".to_owned(), text("1"))]
-        }]
+        [PluginSpec::new(
+            "p.wasm".into(),
+            vec![("file".to_owned(), text("a=b")), ("n".to_owned(), text("1"))]
+        )]
     );
     let file =
         "[[plugin]]\nsource = 'one'\noptions = { n = { list = [true, 1.5] } }\n[[plugin]]\nsource = 'two'";

@@ -87,8 +87,9 @@ mod tests {
 
     #[test]
     fn messages_are_made_presentable() {
-        let state = State::new("p".into(), Bounds { time: Duration::ZERO, memory: 0, transfer: 0 })
-            .with_credentials(vec![Secret::new("Bearer sk-secret-1"), Secret::new("short")]);
+        let bounds = Bounds { time: Duration::ZERO, memory: 0, transfer: 0 };
+        let mut state = State::new("p".into(), bounds);
+        state.begin(bounds, vec![Secret::new("Bearer sk-secret-1"), Secret::new("short")]);
         assert_eq!(state.presentable("who sent sk-secret-1?"), "who sent [redacted]?");
         assert_eq!(state.presentable("got `Bearer sk-secret-1`"), "got `[redacted]`");
         assert_eq!(state.presentable("a short Bearer"), "a short Bearer");

@@ -14,6 +14,7 @@ fn schema() -> Value {
             "mode": { "enum": ["fast", "slow"] },
             "origin": { "type": "array", "items": { "type": "string" } },
             "file": { "type": "string", "format": "host-file" },
+            "lists": { "type": "array", "items": { "type": "string", "format": "host-file" } },
             "keys": {
                 "type": "array",
                 "items": {
@@ -31,13 +32,17 @@ fn flags(options: &[(&str, &str)]) -> Result<String, String> {
         .iter()
         .map(|(name, text)| ((*name).to_owned(), OptionValue::Text((*text).to_owned())))
         .collect();
-    resolve(&options, &schema()).map(|resolved| resolved.json).map_err(|problem| problem.to_string())
+    resolve(&options, &schema())
+        .map(|resolved| resolved.json.expose().to_owned())
+        .map_err(|problem| problem.to_string())
 }
 
 fn config(options: Value) -> Result<String, String> {
     let Value::Object(options) = options else { panic!("options are an object") };
     let options: Vec<_> = options.into_iter().map(|(name, value)| (name, OptionValue::Json(value))).collect();
-    resolve(&options, &schema()).map(|resolved| resolved.json).map_err(|problem| problem.to_string())
+    resolve(&options, &schema())
+        .map(|resolved| resolved.json.expose().to_owned())
+        .map_err(|problem| problem.to_string())
 }
 
 #[test]
@@ -56,7 +61,7 @@ fn flags_take_the_type_the_schema_asks_for() {
 
 #[test]
 fn mistakes_name_the_option_and_not_the_value() {
-    let known = "there are: url, leeway, strict, mode, origin, file, keys";
+    let known = "there are: url, leeway, strict, mode, origin, file, lists, keys";
     for (given, expected) in [
         (&[("url", "x"), ("uri", "secret")][..], format!("there is no option `uri`; {known}")),
         (&[], "the option `url` is missing".to_owned()),
@@ -91,21 +96,35 @@ fn mistakes_name_the_option_and_not_the_value() {
 }
 
 #[test]
-fn a_file_is_handed_over_as_its_content() {
+fn files_travel_beside_the_options_that_name_them() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("keys.toml");
-    std::fs::write(&path, "[[key]]\n").expect("written");
-    let path = path.to_str().expect("UTF-8");
-    let json = flags(&[("url", "x"), ("file", path)]).expect("resolved");
-    assert_eq!(json, r#"{"url":"x","file":"[[key]]\n"}"#);
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (one, two, missing) = (path("one"), path("two"), path("missing"));
+    std::fs::write(&one, [0xff, 0, b'a']).expect("written");
+    std::fs::write(&two, "two").expect("written");
+    let text = |value: &str| OptionValue::Text(value.to_owned());
+    let given = [
+        ("url".to_owned(), text("x")),
+        ("file".to_owned(), text(&one)),
+        ("lists".to_owned(), text(&two)),
+        ("lists".to_owned(), text(&one)),
+    ];
 
-    let missing = format!("{path}.missing");
+    let resolved = resolve(&given, &schema()).expect("resolved");
+    let json: Value = serde_json::from_str(resolved.json.expose()).expect("JSON");
+    assert_eq!(json, json!({ "url": "x", "file": one, "lists": [two, one] }));
+    let files: Vec<_> =
+        resolved.files.iter().map(|file| (file.path.as_str(), file.content.as_slice())).collect();
+    assert_eq!(files, [(&*one, &[0xff, 0, b'a'][..]), (&*two, b"two")]);
+
     let error = flags(&[("url", "x"), ("file", &missing)]).expect_err("there is no such file");
     assert_eq!(
         error,
         format!("the option `file`: {missing} cannot be read: No such file or directory (os error 2)")
     );
-    std::fs::write(path, [0xff, 0xfe]).expect("written");
-    let error = flags(&[("url", "x"), ("file", path)]).expect_err("not text");
-    assert_eq!(error, format!("the option `file`: {path} cannot be read: it is not UTF-8 text"));
+    let error = flags(&[("url", "x"), ("lists", &missing)]).expect_err("there is no such file");
+    assert_eq!(
+        error,
+        format!("the option `lists`: {missing} cannot be read: No such file or directory (os error 2)")
+    );
 }

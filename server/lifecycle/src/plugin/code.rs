@@ -4,22 +4,28 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use mlx_gate_core::Phase;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::guest::Version;
 use crate::{Bundled, Problem, Source};
 
 /// The largest plugin file, in bytes. Interpreters compiled into a component have some 40 MB.
 const MOST_BYTES: u64 = 128 << 20;
 
 const PACKAGE: &str = "mlx-gate:plugin/";
-const VERSION: &str = "0.1.0";
 const SUPPORTED: &str = "mlx-gate:plugin@0.1.0";
-const LIFECYCLE: &str = "mlx-gate:plugin/lifecycle@0.1.0";
+const LIFECYCLE: &str = "lifecycle";
 
-/// Phases this server runs, and those that the interface has besides.
-const SERVED: &[&str] = &["authenticate"];
-const UNSERVED: &[&str] = &["authorize", "rate-limit", "tagging", "logging"];
+/// The interface of each phase, in the order of a request.
+const PHASES: [(&str, Phase); 5] = [
+    ("authenticate", Phase::Authenticate),
+    ("authorize", Phase::Authorize),
+    ("rate-limit", Phase::RateLimit),
+    ("tagging", Phase::Tag),
+    ("logging", Phase::Log),
+];
 
 /// Interfaces that are linked for every plugin, and those that need a grant.
 const LINKED: &[&str] = &["types", "host", "crypto"];
@@ -73,12 +79,19 @@ fn expect_component(bytes: &[u8]) -> Result<(), Problem> {
     }
 }
 
+/// What a component turned out to be.
+pub(super) struct Inspected {
+    pub(super) version: Version,
+    /// The phases it takes part in, in the order of a request.
+    pub(super) phases: Vec<Phase>,
+}
+
 /// Compares what a component imports and exports with what this server has.
-pub(super) fn inspect(engine: &Engine, component: &Component) -> Result<(), Problem> {
+pub(super) fn inspect(engine: &Engine, component: &Component) -> Result<Inspected, Problem> {
     let ty = component.component_type();
     let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
     let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-    expect_version(imports.iter().chain(&exports))?;
+    let version = version(imports.iter().chain(&exports))?;
 
     let among = |names: &[&str], import: &str| interface(import).is_some_and(|name| names.contains(&name));
     let unlinked = imports.into_iter().filter(|import| !among(LINKED, import));
@@ -95,24 +108,16 @@ pub(super) fn inspect(engine: &Engine, component: &Component) -> Result<(), Prob
     if !grantable.is_empty() {
         return Err(Problem::Ungranted(grantable));
     }
-    if !exports.iter().any(|name| name == LIFECYCLE) {
-        return Err(Problem::NoLifecycle(LIFECYCLE));
+    let exported = |name: &str| exports.iter().any(|export| interface(export) == Some(name));
+    if !exported(LIFECYCLE) {
+        return Err(Problem::NoLifecycle(format!("{PACKAGE}{LIFECYCLE}@{}", version.as_str())));
     }
-    let exported = |phases: &[&str]| -> Vec<String> {
-        phases
-            .iter()
-            .filter(|phase| exports.iter().any(|name| interface(name) == Some(phase)))
-            .map(ToString::to_string)
-            .collect()
-    };
-    let unserved = exported(UNSERVED);
-    if !unserved.is_empty() {
-        return Err(Problem::UnservedPhases(unserved));
-    }
-    if exported(SERVED).is_empty() {
+    let phases: Vec<Phase> =
+        PHASES.iter().filter(|(name, _)| exported(name)).map(|(_, phase)| *phase).collect();
+    if phases.is_empty() {
         return Err(Problem::NoPhase);
     }
-    Ok(())
+    Ok(Inspected { version, phases })
 }
 
 /// The interface's name, of one in our package.
@@ -120,13 +125,18 @@ fn interface(name: &str) -> Option<&str> {
     name.strip_prefix(PACKAGE)?.split('@').next()
 }
 
-fn expect_version<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), Problem> {
-    let other = names.find(|name| {
-        name.strip_prefix(PACKAGE)
-            .is_some_and(|rest| rest.split_once('@').is_none_or(|(_, version)| version != VERSION))
-    });
-    match other {
-        Some(name) => Err(Problem::Version { found: format!("`{name}`"), supported: SUPPORTED }),
-        None => Ok(()),
+/// The one version of our package that all names carry. Of a component that has none of them, the newest.
+fn version<'a>(names: impl Iterator<Item = &'a String>) -> Result<Version, Problem> {
+    let newest = Version::ALL[Version::ALL.len() - 1];
+    let mut found = None;
+    for name in names.filter(|name| name.starts_with(PACKAGE)) {
+        let written = name.split_once('@').map(|(_, version)| version);
+        let version = Version::ALL.into_iter().find(|version| written == Some(version.as_str()));
+        let unsupported = || Problem::Version { found: format!("`{name}`"), supported: SUPPORTED };
+        let version = version.ok_or_else(unsupported)?;
+        if *found.get_or_insert(version) != version {
+            return Err(unsupported());
+        }
     }
+    Ok(found.unwrap_or(newest))
 }

@@ -1,19 +1,25 @@
 use serde_json::Value;
 
 use crate::Problem;
-use crate::bindings::v0_1::exports::mlx_gate::plugin::lifecycle::Info;
+use crate::guest::Info;
 
 /// What a plugin says of itself, checked.
 #[derive(Debug, Clone)]
-pub(super) struct Description {
-    pub(super) name: String,
-    pub(super) schema: Value,
-    pub(super) credential_headers: Vec<String>,
-    pub(super) headers: Vec<String>,
+pub(crate) struct Description {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) schema: Value,
+    /// Headers that carry credentials, lower case.
+    pub(crate) credential_headers: Vec<String>,
+    /// Other headers it asked for, lower case.
+    pub(crate) headers: Vec<String>,
 }
 
 /// More headers than any request has a use for.
 const MOST_HEADERS: usize = 64;
+
+/// In bytes.
+const LONGEST_VERSION: usize = 64;
 
 impl Description {
     pub(super) fn new(info: Info) -> Result<Self, Problem> {
@@ -21,6 +27,11 @@ impl Description {
             return Err(unusable(format!(
                 "the name `{}` is not 1 to 64 lower case letters, digits, `_` and `-`",
                 info.name.escape_debug()
+            )));
+        }
+        if info.version.len() > LONGEST_VERSION || info.version.contains(char::is_control) {
+            return Err(unusable(format!(
+                "its version is longer than {LONGEST_VERSION} bytes or has control characters"
             )));
         }
         let schema: Value = serde_json::from_str(&info.config_schema)
@@ -43,6 +54,7 @@ impl Description {
         }
         Ok(Self {
             name: info.name,
+            version: info.version,
             schema,
             credential_headers: info.credential_headers,
             headers: info.headers,

@@ -6,17 +6,17 @@
 
 use std::sync::Arc;
 
-use mlx_gate_core::Secret;
 use wasmtime::Store;
-use wasmtime::component::{Component, Instance, Lift, WasmList};
+use wasmtime::component::{self, Component, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::Description;
-use crate::bindings::v0_1::exports::mlx_gate::plugin::lifecycle;
-use crate::call::Fresh;
+use super::code::Inspected;
+use crate::call::Instance;
+use crate::guest::{Configuration, Guest};
 use crate::host::{Bounds, State};
 use crate::runtime::Runtime;
-use crate::{Failure, Limits, Problem, answer};
+use crate::{Limits, Problem, answer};
 
 /// A component on its way to being configured.
 pub(super) struct Setup {
@@ -49,14 +49,14 @@ impl Setup {
     }
 
     /// Asks the plugin what it is.
-    pub(super) async fn describe(&self, limits: &Limits) -> Result<Description, Problem> {
-        let failed = |failure| Problem::Call { function: "describe", failure };
-        let (mut fresh, indices) = self.instance("?".into(), limits).await?;
-        let lifecycle =
-            indices.load(&mut fresh.store, &fresh.instance).map_err(|error| failed(fresh.explain(&error)))?;
-        let info =
-            lifecycle.call_describe(&mut fresh.store).await.map_err(|error| failed(fresh.explain(&error)))?;
-        Description::new(info)
+    pub(super) async fn describe(
+        &self,
+        inspected: &Inspected,
+        limits: &Limits,
+    ) -> Result<Description, Problem> {
+        let (mut instance, guest) = self.instance("?".into(), inspected, limits).await?;
+        let info = guest.describe(&mut instance).await;
+        Description::new(info.map_err(|failure| Problem::Call { function: "describe", failure })?)
     }
 
     /// Configures the plugin. Returns what instances are made from, and whether it holds the configuration: where the
@@ -64,15 +64,19 @@ impl Setup {
     pub(super) async fn configure(
         &self,
         name: &Arc<str>,
-        config: &Secret,
+        inspected: &Inspected,
+        configuration: &Configuration,
         limits: &Limits,
     ) -> Result<(Component, bool), Problem> {
-        let failed = |failure| Problem::Call { function: "configure", failure };
-        let (mut fresh, indices) = self.instance(name.clone(), limits).await?;
-        configure(&indices, &mut fresh, config)
+        let (mut instance, guest) = self.instance(name.clone(), inspected, limits).await?;
+        guest
+            .configure(&mut instance, configuration)
             .await
-            .map_err(failed)?
-            .map_err(|message| Problem::Refused { message: answer::text(&message), files: Vec::new() })?;
+            .map_err(|failure| Problem::Call { function: "configure", failure })?
+            .map_err(|message| Problem::Refused {
+                message: answer::text(&message),
+                files: configuration.files.iter().map(|file| file.path.clone().into()).collect(),
+            })?;
         if !self.instrumented {
             tracing::warn!(
                 plugin = &**name,
@@ -80,7 +84,7 @@ impl Setup {
             );
             return Ok((self.component.clone(), false));
         }
-        let snapshot = capture(&self.bytes, &mut fresh).await?;
+        let snapshot = capture(&self.bytes, &mut instance).await?;
         let engine = self.runtime.engine.clone();
         let component = blocking(move || Component::from_binary(&engine, &snapshot)).await??;
         Ok((component, true))
@@ -89,42 +93,33 @@ impl Setup {
     async fn instance(
         &self,
         name: Arc<str>,
+        inspected: &Inspected,
         limits: &Limits,
-    ) -> Result<(Fresh<'_>, lifecycle::GuestIndices), Problem> {
+    ) -> Result<(Instance, Guest), Problem> {
         let component = self.runtime.linker.instantiate_pre(&self.component)?;
-        let indices = lifecycle::GuestIndices::new(&component)?;
+        let guest = Guest::new(inspected.version, &component, &inspected.phases)?;
         let bounds = Bounds { time: limits.configure, memory: limits.memory, transfer: limits.transfer };
         let state = State::new(name, bounds).while_configuring();
-        let fresh = Fresh::new(&self.runtime, &component, state)
+        let instance = Instance::new(&self.runtime, &component, state)
             .await
             .map_err(|failure| Problem::Call { function: "instantiation", failure })?;
-        Ok((fresh, indices))
+        Ok((instance, guest))
     }
 }
 
-/// Hands an instance its configuration. The inner error is the plugin's own.
-pub(super) async fn configure(
-    indices: &lifecycle::GuestIndices,
-    fresh: &mut Fresh<'_>,
-    config: &Secret,
-) -> Result<Result<(), String>, Failure> {
-    let lifecycle = indices.load(&mut fresh.store, &fresh.instance).map_err(|error| fresh.explain(&error))?;
-    lifecycle.call_configure(&mut fresh.store, config.expose()).await.map_err(|error| fresh.explain(&error))
-}
-
-async fn capture(bytes: &[u8], fresh: &mut Fresh<'_>) -> Result<Vec<u8>, Problem> {
+async fn capture(bytes: &[u8], instance: &mut Instance) -> Result<Vec<u8>, Problem> {
     // Reading all of a memory counts as handing it over.
-    fresh.store.set_hostcall_fuel(usize::MAX);
+    instance.store.set_hostcall_fuel(usize::MAX);
     let wizer = Wizer::new();
     let (context, _) = wizer.instrument_component(bytes)?;
-    let mut reader = Reader { store: &mut fresh.store, instance: fresh.instance };
+    let mut reader = Reader { store: &mut instance.store, instance: instance.instance };
     Ok(wizer.snapshot_component(&context, &mut reader).await?)
 }
 
 /// Reads an instrumented instance's state. The exports are `wasmtime-wizer`'s own and have the types it gave them.
 struct Reader<'a> {
     store: &'a mut Store<State>,
-    instance: Instance,
+    instance: component::Instance,
 }
 
 impl Reader<'_> {

@@ -23,7 +23,7 @@ struct State {
 }
 
 /// A call is running until this is dropped.
-pub(crate) struct Running<'a>(&'a State);
+pub(crate) struct Running(Arc<State>);
 
 impl Ticker {
     /// The thread ends with the engine.
@@ -36,17 +36,17 @@ impl Ticker {
         Ok(Self { state, thread: handle.thread().clone() })
     }
 
-    pub(crate) fn running(&self) -> Running<'_> {
+    pub(crate) fn running(&self) -> Running {
         self.state.running.fetch_add(1, SeqCst);
         // Either this sees that the thread sleeps, or the thread, which looks again after it has said so, sees the call.
         if self.state.asleep.load(SeqCst) {
             self.thread.unpark();
         }
-        Running(&self.state)
+        Running(self.state.clone())
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, SeqCst);
     }

@@ -44,7 +44,7 @@ async fn without_plugins_everybody_is_anonymous() {
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_can_be_read_two_ways_are_refused() {
     let gate = load(Guest::default().component()).await.expect("it loads");
-    assert_eq!(gate.credential_headers(), ["authorization"]);
+    assert_eq!(gate.begin().credential_headers(), ["authorization"]);
 
     let mut twice = head("/ok");
     twice.headers.push(header("authorization", "Bearer planted-secret"));

@@ -81,8 +81,7 @@ pub(crate) async fn load_all(components: Vec<Vec<u8>>) -> Result<Gate, Error> {
 pub(crate) async fn load_file(path: PathBuf, options: &[(&str, &str)]) -> Result<Gate, Error> {
     let text = |value: &&str| OptionValue::Text((*value).to_owned());
     let options = options.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect();
-    let config =
-        Config { plugins: vec![PluginSpec { source: Source::File(path), options }], limits: limits() };
+    let config = Config { plugins: vec![PluginSpec::new(Source::File(path), options)], limits: limits() };
     Gate::load(&config, &[]).await
 }
 
@@ -109,6 +108,7 @@ pub(crate) async fn ask(gate: &Gate, head: &RequestHead) -> String {
         Ok(None) => "anonymous".to_owned(),
         Err(Refusal::Unauthenticated { challenges }) => format!("unauthenticated {challenges:?}"),
         Err(Refusal::AmbiguousCredentials { message }) => format!("ambiguous: {message}"),
+        Err(Refusal::NotAllowed) => "not allowed".to_owned(),
         Err(Refusal::Denied { plugin, denial, .. }) => {
             format!("denied by {plugin}: {} {}", denial.status, denial.code)
         }

@@ -97,7 +97,7 @@ async fn a_guest_that_misbehaves_refuses_one_request() {
 async fn a_guest_that_hangs_delays_nobody() {
     let gate = load(Guest::with("check", "(loop (br 0))").component()).await.expect("it loads");
     let (hanging_head, other_head) = (head("/x"), head("/ok"));
-    let mut passage = gate.begin();
+    let passage = gate.begin();
     let mut hanging = passage.authenticate(&hanging_head);
     tokio::select! {
         biased;

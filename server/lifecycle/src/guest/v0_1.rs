@@ -1,0 +1,348 @@
+//! `mlx-gate:plugin@0.1.0`: what the calls of [`guest`](super) are in this version.
+
+use mlx_gate_core::{Constraints, Denial, Operation, Phase, Principal, Priority, Tags, Usage};
+use wasmtime::component::InstancePre;
+
+use super::{Admit, Authenticate, Authorize, Completed, Configuration, Info, Log, Settle, Tag};
+use crate::Failure;
+use crate::answer::{Admission, Authentication, Authorization, Grant, Reservation, TagSet};
+use crate::bindings::v0_1::exports::mlx_gate::plugin::{
+    authenticate, authorize, lifecycle, logging, rate_limit, tagging,
+};
+use crate::bindings::v0_1::mlx_gate::plugin::types as wit;
+use crate::call::Instance;
+use crate::host::State;
+
+/// Where a plugin's exports are. A plugin is only asked in phases that it exports.
+pub(crate) struct Exports {
+    lifecycle: lifecycle::GuestIndices,
+    authenticate: Option<authenticate::GuestIndices>,
+    authorize: Option<authorize::GuestIndices>,
+    rate_limit: Option<rate_limit::GuestIndices>,
+    tagging: Option<tagging::GuestIndices>,
+    logging: Option<logging::GuestIndices>,
+}
+
+/// Loads an export's functions in an instance and calls one of them.
+macro_rules! call {
+    ($instance:ident, $indices:expr, $function:ident($($argument:expr),*)) => {{
+        let export = $indices
+            .load(&mut $instance.store, &$instance.instance)
+            .map_err(|error| $instance.explain(&error))?;
+        let answer = export.$function(&mut $instance.store $(, $argument)*).await;
+        answer.map_err(|error| $instance.explain(&error))?
+    }};
+}
+
+impl Exports {
+    pub(crate) fn find(component: &InstancePre<State>, phases: &[Phase]) -> wasmtime::Result<Self> {
+        let has = |phase| phases.contains(&phase);
+        Ok(Self {
+            lifecycle: lifecycle::GuestIndices::new(component)?,
+            authenticate: has(Phase::Authenticate)
+                .then(|| authenticate::GuestIndices::new(component))
+                .transpose()?,
+            authorize: has(Phase::Authorize).then(|| authorize::GuestIndices::new(component)).transpose()?,
+            rate_limit: has(Phase::RateLimit)
+                .then(|| rate_limit::GuestIndices::new(component))
+                .transpose()?,
+            tagging: has(Phase::Tag).then(|| tagging::GuestIndices::new(component)).transpose()?,
+            logging: has(Phase::Log).then(|| logging::GuestIndices::new(component)).transpose()?,
+        })
+    }
+
+    pub(super) async fn describe(&self, instance: &mut Instance) -> Result<Info, Failure> {
+        let info = call!(instance, self.lifecycle, call_describe());
+        Ok(Info {
+            name: info.name,
+            version: info.version,
+            config_schema: info.config_schema,
+            credential_headers: info.credential_headers,
+            headers: info.headers,
+        })
+    }
+
+    pub(super) async fn configure(
+        &self,
+        instance: &mut Instance,
+        configuration: &Configuration,
+    ) -> Result<Result<(), String>, Failure> {
+        let files: Vec<_> = configuration
+            .files
+            .iter()
+            .map(|file| lifecycle::HostFile { path: &file.path, content: &file.content })
+            .collect();
+        Ok(call!(instance, self.lifecycle, call_configure(configuration.json.expose(), &files)))
+    }
+
+    pub(super) async fn self_test(&self, instance: &mut Instance) -> Result<Result<(), String>, Failure> {
+        Ok(call!(instance, self.lifecycle, call_self_test()))
+    }
+
+    pub(super) async fn authenticate(
+        &self,
+        instance: &mut Instance,
+        call: &Authenticate<'_>,
+    ) -> Result<Authentication, Failure> {
+        let Authenticate { head, description } = call;
+        let seen = |names| call.declared(names).map(|(name, value)| (name, value.expose())).collect();
+        let credentials: Vec<_> = seen(&description.credential_headers);
+        let headers: Vec<_> = seen(&description.headers);
+        let peer = head.peer.map(|peer| peer.to_string());
+        let head = wit::RequestHead {
+            id: &head.id,
+            method: &head.method,
+            path: &head.path,
+            dialect: head.dialect.as_str(),
+            peer: peer.as_deref(),
+            tls_subject: None,
+            credentials: &credentials,
+            headers: &headers,
+        };
+        let verdict = call!(instance, exported(&self.authenticate), call_check(head));
+        Ok(match verdict {
+            authenticate::Verdict::Abstain(challenge) => Authentication::Abstain(challenge),
+            authenticate::Verdict::Allow(grant) => Authentication::Allow(Grant {
+                principal: principal_from(grant.principal, &description.name),
+                cache_for_ms: grant.cache_for_ms,
+            }),
+            authenticate::Verdict::Deny(denial) => Authentication::Deny(denial_from(denial)),
+        })
+    }
+
+    pub(super) async fn authorize(
+        &self,
+        instance: &mut Instance,
+        call: &Authorize<'_>,
+    ) -> Result<Authorization, Failure> {
+        let who = call.principal.map(Caller::new);
+        let who = who.as_ref().map(Caller::principal);
+        let verdict = call!(instance, exported(&self.authorize), call_check(who, operation(call.operation)));
+        Ok(match verdict {
+            authorize::Verdict::NoOpinion => Authorization::NoOpinion,
+            authorize::Verdict::Allow(constraints) => Authorization::Allow(constraints_from(constraints)),
+            authorize::Verdict::Deny(denial) => Authorization::Deny(denial_from(denial)),
+        })
+    }
+
+    pub(super) async fn admit(
+        &self,
+        instance: &mut Instance,
+        call: &Admit<'_>,
+    ) -> Result<Admission, Failure> {
+        let who = call.principal.map(Caller::new);
+        let who = who.as_ref().map(Caller::principal);
+        let verdict = call!(instance, exported(&self.rate_limit), call_admit(who, operation(call.operation)));
+        Ok(match verdict {
+            rate_limit::Verdict::Pass => Admission::Pass,
+            rate_limit::Verdict::Reserve(reservation) => {
+                Admission::Reserve(Reservation { ticket: reservation.ticket, headers: reservation.headers })
+            }
+            rate_limit::Verdict::Deny(denial) => Admission::Deny(denial_from(denial)),
+        })
+    }
+
+    pub(super) async fn settle(&self, instance: &mut Instance, call: &Settle<'_>) -> Result<(), Failure> {
+        let who = call.principal.map(Caller::new);
+        let who = who.as_ref().map(Caller::principal);
+        let ending = if call.ran { rate_limit::Ending::Ran } else { rate_limit::Ending::NotRun };
+        let what = operation(call.operation);
+        call!(
+            instance,
+            exported(&self.rate_limit),
+            call_settle(who, what, call.ticket, ending, usage(call.usage))
+        );
+        Ok(())
+    }
+
+    pub(super) async fn tag(&self, instance: &mut Instance, call: &Tag<'_>) -> Result<TagSet, Failure> {
+        let who = call.principal.map(Caller::new);
+        let who = who.as_ref().map(Caller::principal);
+        let tags = call!(instance, exported(&self.tagging), call_tag(who, operation(call.operation)));
+        Ok(TagSet {
+            tenant: tags.tenant,
+            priority: tags.priority.map(|priority| match priority {
+                wit::Priority::Batch => Priority::Batch,
+                wit::Priority::Normal => Priority::Normal,
+                wit::Priority::High => Priority::High,
+            }),
+            weight: tags.weight,
+            adapter: tags.adapter,
+            cache_scope: tags.cache_scope,
+            labels: tags.labels,
+            upstream_headers: tags.upstream_headers,
+        })
+    }
+
+    pub(super) async fn log(&self, instance: &mut Instance, call: &Log<'_>) -> Result<(), Failure> {
+        let events: Vec<_> = call.events.iter().map(|event| Event::new(event)).collect();
+        let events: Vec<_> = events.iter().map(Event::completed).collect();
+        call!(instance, exported(&self.logging), call_log(&events));
+        Ok(())
+    }
+}
+
+fn exported<T>(export: &Option<T>) -> &T {
+    export.as_ref().expect("the chain of a phase holds only plugins that export it")
+}
+
+/// A principal with what a borrowed one needs besides.
+struct Caller<'a> {
+    principal: &'a Principal,
+    roles: Vec<&'a str>,
+    scopes: Vec<&'a str>,
+    claims: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Caller<'a> {
+    fn new(principal: &'a Principal) -> Self {
+        Self {
+            principal,
+            roles: principal.roles.iter().map(String::as_str).collect(),
+            scopes: principal.scopes.iter().map(String::as_str).collect(),
+            claims: pairs(&principal.claims),
+        }
+    }
+
+    fn principal(&self) -> wit::PrincipalParam<'_> {
+        wit::PrincipalParam {
+            subject: &self.principal.subject,
+            tenant: self.principal.tenant.as_deref(),
+            roles: &self.roles,
+            scopes: &self.scopes,
+            expires_at: self.principal.expires_at_ms,
+            claims: &self.claims,
+        }
+    }
+}
+
+/// A request that has ended, with what a borrowed one needs besides.
+struct Event<'a> {
+    completed: &'a Completed,
+    peer: Option<String>,
+    caller: Option<Caller<'a>>,
+    labels: Vec<(&'a str, &'a str)>,
+    upstream_headers: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Event<'a> {
+    fn new(completed: &'a Completed) -> Self {
+        let tags = completed.tags.as_ref();
+        Self {
+            completed,
+            peer: completed.ended.peer.map(|peer| peer.to_string()),
+            caller: completed.principal.as_deref().map(Caller::new),
+            labels: tags.map(|tags| pairs(&tags.labels)).unwrap_or_default(),
+            upstream_headers: tags.map(|tags| pairs(&tags.upstream_headers)).unwrap_or_default(),
+        }
+    }
+
+    fn completed(&self) -> wit::Completed<'_> {
+        let ended = &self.completed.ended;
+        wit::Completed {
+            id: &ended.id,
+            method: &ended.method,
+            route: ended.route,
+            dialect: ended.dialect.as_str(),
+            peer: self.peer.as_deref(),
+            principal: self.caller.as_ref().map(Caller::principal),
+            operation: self.completed.operation.as_deref().map(operation),
+            tags: self.completed.tags.as_ref().map(|tags| self.tags(tags)),
+            usage: usage(ended.usage),
+            status: ended.status,
+            outcome: ended.outcome.as_str(),
+            code: ended.code.as_deref(),
+            refused_by: ended.refused_by.as_deref(),
+            started_at_ms: milliseconds_since_1970(ended.started_at),
+            queue_us: microseconds(ended.queued),
+            first_token_us: ended.first_token.map(microseconds),
+            total_us: microseconds(ended.total),
+        }
+    }
+
+    fn tags<'t>(&'t self, tags: &'t Tags) -> wit::TagsParam<'t> {
+        wit::TagsParam {
+            tenant: tags.tenant.as_deref(),
+            priority: Some(match tags.priority {
+                Priority::Batch => wit::Priority::Batch,
+                Priority::Normal => wit::Priority::Normal,
+                Priority::High => wit::Priority::High,
+            }),
+            weight: Some(tags.weight),
+            adapter: tags.adapter.as_deref(),
+            cache_scope: tags.cache_scope.as_deref(),
+            labels: &self.labels,
+            upstream_headers: &self.upstream_headers,
+        }
+    }
+}
+
+fn operation(operation: &Operation) -> wit::Operation<'_> {
+    wit::Operation {
+        api: operation.api.as_str(),
+        model: operation.model.as_deref(),
+        adapter: operation.adapter.as_deref(),
+        streaming: operation.streaming,
+        input_tokens: operation.input_tokens.into(),
+        max_output_tokens: operation.max_output_tokens.map(u64::from),
+        tools: operation.tools,
+        images: operation.images,
+        end_user: operation.end_user.as_deref(),
+    }
+}
+
+fn usage(usage: Usage) -> wit::Usage {
+    wit::Usage {
+        input_tokens: usage.input_tokens.into(),
+        cached_tokens: usage.cached_tokens.into(),
+        output_tokens: usage.output_tokens.into(),
+        reasoning_tokens: usage.reasoning_tokens.into(),
+    }
+}
+
+fn principal_from(given: wit::PrincipalResult, plugin: &str) -> Principal {
+    Principal {
+        subject: given.subject,
+        tenant: given.tenant,
+        roles: given.roles,
+        scopes: given.scopes,
+        expires_at_ms: given.expires_at,
+        claims: given.claims,
+        authenticated_by: plugin.to_owned(),
+    }
+}
+
+fn denial_from(given: wit::Denial) -> Denial {
+    Denial {
+        status: given.status,
+        code: given.code,
+        message: given.message,
+        challenge: given.challenge,
+        retry_after_ms: given.retry_after_ms,
+        headers: given.headers,
+    }
+}
+
+fn constraints_from(given: wit::Constraints) -> Constraints {
+    // More than the server can count is no bound that it could break.
+    let tokens = |most: u64| u32::try_from(most).unwrap_or(u32::MAX);
+    Constraints {
+        max_output_tokens: given.max_output_tokens.map(tokens),
+        model: given.model,
+        models: given.models.into_iter().collect(),
+        adapters: given.adapters,
+    }
+}
+
+fn pairs(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+fn milliseconds_since_1970(time: std::time::SystemTime) -> u64 {
+    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn microseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

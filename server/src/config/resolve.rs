@@ -196,21 +196,25 @@ fn plugin(value: &Value) -> Result<PluginSpec, String> {
     }
 }
 
-/// `{ source = "NAME_OR_PATH", options = { .. } }`. Options have a table of their own, so that a plugin may call one of
-/// them `source`.
+/// `{ source = "NAME_OR_PATH", options = { .. }, host = { .. } }`. Options have a table of their own, so that a plugin may
+/// call one of them `source`.
 fn plugin_table(table: &Map<String, Json>) -> Result<PluginSpec, String> {
-    if let Some(key) = table.keys().find(|key| !matches!(key.as_str(), "source" | "options")) {
-        return Err(format!("found `{key}` in a plugin's table, expected `source` and `options`"));
+    if let Some(key) = table.keys().find(|key| !matches!(key.as_str(), "source" | "options" | "host")) {
+        return Err(format!("found `{key}` in a plugin's table, expected `source`, `options` and `host`"));
     }
     let Some(location) = table.get("source").and_then(Json::as_str).filter(|text| !text.is_empty()) else {
         return Err("a plugin's table needs `source`, a bundled plugin's name or a path".to_owned());
     };
-    let options = match table.get("options") {
-        None => Vec::new(),
+    let section = |name: &str| match table.get(name) {
+        None => Ok(Vec::new()),
         Some(Json::Object(options)) => {
-            options.iter().map(|(name, value)| (name.clone(), OptionValue::Json(value.clone()))).collect()
+            Ok(options.iter().map(|(name, value)| (name.clone(), OptionValue::Json(value.clone()))).collect())
         }
-        Some(_) => return Err(format!("plugin `{location}`: `options` has to be a table")),
+        Some(_) => Err(format!("plugin `{location}`: `{name}` has to be a table")),
     };
-    Ok(PluginSpec { source: location.into(), options })
+    let mut spec = PluginSpec::new(location.into(), section("options")?);
+    for (name, value) in section("host")? {
+        spec.host.set(&name, &value).map_err(|malformed| format!("plugin `{location}`: {malformed}"))?;
+    }
+    Ok(spec)
 }

@@ -21,6 +21,8 @@ use toolchain::Toolchain;
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The profile in the workspace's Cargo.toml.
 const PROFILE: &str = "plugin";
+/// In bytes, instead of a megabyte: the host walks over all of a plugin's memory after each request.
+const STACK: u32 = 128 * 1024;
 
 /// Builds the plugins that changed; cargo knows which, and a component is encoded again only for another module.
 pub(crate) fn build(root: &Path, choice: Choice) -> Result<(), Error> {
@@ -59,6 +61,7 @@ fn compile(root: &Path, toolchain: &Toolchain, target_dir: &Path, names: &[Strin
 /// Panic messages hold paths: those of this machine have no business in a plugin.
 fn rustc_flags(root: &Path) -> Vec<String> {
     let mut flags = vec!["--cfg".into(), "getrandom_backend=\"custom\"".into()];
+    flags.push(format!("-Clink-arg=-zstack-size={STACK}"));
     flags.push(format!("--remap-path-prefix={}=mlx-gate", root.display()));
     // Debian's standard library lies here.
     flags.push(format!("--remap-path-prefix={}=native", native::folder(root).display()));

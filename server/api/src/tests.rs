@@ -4,6 +4,7 @@ mod bad_input;
 mod chat;
 mod completions;
 mod drain;
+mod endings;
 mod engine_errors;
 mod fake_gate;
 mod fakes;

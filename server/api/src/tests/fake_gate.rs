@@ -82,14 +82,6 @@ impl FakeGate {
         self.seen.phases.lock().unwrap().push(phase);
         self.seen.operations.lock().unwrap().push((phase, operation.clone()));
     }
-
-    fn knows(&self, head: &RequestHead) -> bool {
-        let bearer = format!("Bearer {KEY}");
-        head.headers.iter().any(|(name, value)| match value {
-            HeaderValue::Text(secret) => name == "authorization" && secret.expose() == bearer,
-            HeaderValue::NotUtf8 => false,
-        })
-    }
 }
 
 impl Lifecycle for FakeGate {
@@ -133,7 +125,7 @@ impl Passage for FakeGate {
             if self.open {
                 return Ok(None);
             }
-            if !self.knows(head) {
+            if !knows(head) {
                 return Err(Refusal::Unauthenticated {
                     challenges: vec!["Bearer realm=\"test\"".to_owned()],
                 });
@@ -170,4 +162,13 @@ impl Passage for FakeGate {
         self.seen.phases.lock().unwrap().push(Phase::Log);
         self.seen.ended.send_modify(|all| all.push(ended));
     }
+}
+
+/// Whether the request carries the one key.
+fn knows(head: &RequestHead) -> bool {
+    let bearer = format!("Bearer {KEY}");
+    head.headers.iter().any(|(name, value)| match value {
+        HeaderValue::Text(secret) => name == "authorization" && secret.expose() == bearer,
+        HeaderValue::NotUtf8 => false,
+    })
 }

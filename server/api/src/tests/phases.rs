@@ -1,35 +1,32 @@
-//! What every request goes through, and how every request ends.
+//! What every request goes through.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use futures_util::FutureExt;
-use http_body_util::BodyExt;
 use mlx_gate_core::{
-    Admission, Api, Constraints, Denial, Dialect, Ended, EngineError, Event, FinishReason, Operation,
-    Outcome, Phase, Refusal, Tags, Usage,
+    Admission, Api, Constraints, Denial, EngineError, Event, FinishReason, Operation, Outcome, Phase,
+    Refusal, Tags,
 };
 use serde_json::{Value, json};
 
 use super::fakes::{
-    Answered, FakeEngine, FakeGate, Say, answer, app_with, finished, post, read, request, send, started, text,
+    Answered, FakeEngine, FakeGate, answer, app_with, finished, post, request, started, text,
 };
 use crate::routes::{ROUTES, Route};
 use crate::{App, Config};
 
-const CHAT: &str = "/v1/chat/completions";
+pub(super) const CHAT: &str = "/v1/chat/completions";
 
-fn answering() -> Arc<FakeEngine> {
+pub(super) fn answering() -> Arc<FakeEngine> {
     FakeEngine::says(vec![started(), text("Hi"), finished(FinishReason::Stop)])
 }
 
-fn app(engine: &Arc<FakeEngine>, gate: &FakeGate) -> App {
+pub(super) fn app(engine: &Arc<FakeEngine>, gate: &FakeGate) -> App {
     app_with(engine, gate.clone(), Config::default())
 }
 
-fn chat(more: Value) -> Request<Body> {
+pub(super) fn chat(more: &Value) -> Request<Body> {
     let mut body = json!({ "messages": [{ "role": "user", "content": "x" }] });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     post(CHAT, &body)
@@ -38,7 +35,7 @@ fn chat(more: Value) -> Request<Body> {
 /// A request that a route answers with success. A new route needs one here.
 fn good(route: &Route) -> Request<Body> {
     match route.path {
-        CHAT => chat(json!({})),
+        CHAT => chat(&json!({})),
         "/v1/completions" => post(route.path, &json!({ "prompt": "x" })),
         "/v1/models" => request("GET", route.path, ""),
         "/v1/models/{*id}" => request("GET", "/v1/models/org/plain", ""),
@@ -51,7 +48,7 @@ fn denial(phase: Phase) -> Refusal {
     Refusal::Denied { plugin: "p".to_owned(), phase, denial }
 }
 
-const PHASES: [Phase; 4] = [Phase::Authenticate, Phase::Authorize, Phase::RateLimit, Phase::Tag];
+pub(super) const PHASES: [Phase; 4] = [Phase::Authenticate, Phase::Authorize, Phase::RateLimit, Phase::Tag];
 
 #[tokio::test]
 async fn every_route_goes_through_every_phase_in_order() {
@@ -148,12 +145,12 @@ async fn an_answer_is_never_longer_than_allowed() {
     ] {
         let engine = answering();
         let gate = bounded(Constraints { max_output_tokens: allowed, ..Constraints::default() });
-        let answered = answer(&app(&engine, &gate), chat(json!({ "max_tokens": asked }))).await;
+        let answered = answer(&app(&engine, &gate), chat(&json!({ "max_tokens": asked }))).await;
         assert_eq!(answered.status, StatusCode::OK);
         assert_eq!(engine.asked().max_output_tokens, expected, "{allowed:?} {asked:?}");
     }
     let gate = bounded(Constraints { max_output_tokens: Some(0), ..Constraints::default() });
-    let answered = answer(&app(&answering(), &gate), chat(json!({}))).await;
+    let answered = answer(&app(&answering(), &gate), chat(&json!({}))).await;
     assert_eq!((answered.status.as_u16(), &answered.error()["code"]), (403, &json!("output_not_allowed")));
 }
 
@@ -162,12 +159,12 @@ async fn another_model_than_the_one_named_may_answer() {
     let alias = |patterns| Constraints { model: Some("org/plain".to_owned()), ..models(patterns) };
     let engine = answering();
     let gate = bounded(alias(&["org/*"]));
-    let answered = answer(&app(&engine, &gate), chat(json!({ "model": "demo" }))).await;
+    let answered = answer(&app(&engine, &gate), chat(&json!({ "model": "demo" }))).await;
     assert_eq!(answered.json()["model"], "org/plain");
     assert_eq!(gate.seen.operation(Phase::Authorize).model.as_deref(), Some("demo"));
     assert_eq!(gate.seen.operation(Phase::RateLimit).model.as_deref(), Some("org/plain"));
 
-    let answered = answer(&app(&answering(), &bounded(alias(&["demo"]))), chat(json!({}))).await;
+    let answered = answer(&app(&answering(), &bounded(alias(&["demo"]))), chat(&json!({}))).await;
     assert_eq!(answered.error()["code"], "model_not_allowed", "the model that answers is what counts");
 }
 
@@ -176,7 +173,7 @@ async fn a_model_that_may_not_be_used_looks_the_same_whether_it_is_served_or_not
     for model in ["org/plain", "never-heard-of"] {
         let engine = answering();
         let gate = bounded(models(&["demo"]));
-        let answered = answer(&app(&engine, &gate), chat(json!({ "model": model }))).await;
+        let answered = answer(&app(&engine, &gate), chat(&json!({ "model": model }))).await;
         assert_eq!(answered.status, StatusCode::FORBIDDEN);
         let expected = format!("the model `{model}` may not be used with this credential");
         assert_eq!(
@@ -202,9 +199,9 @@ async fn a_model_that_may_not_be_used_looks_the_same_whether_it_is_served_or_not
 async fn nothing_is_said_about_models_before_authorize() {
     for more in [json!({ "model": "gone" }), json!({ "model": "org/plain", "reasoning_effort": "high" })] {
         let gate = FakeGate::refusing(Phase::Authorize, denial(Phase::Authorize));
-        let answered = answer(&app(&answering(), &gate), chat(more.clone())).await;
+        let answered = answer(&app(&answering(), &gate), chat(&more)).await;
         assert_eq!(answered.error()["code"], "no", "{more}");
-        let answered = answer(&app(&answering(), &FakeGate::default()), chat(more)).await;
+        let answered = answer(&app(&answering(), &FakeGate::default()), chat(&more)).await;
         assert_ne!(answered.error()["code"], "no");
         assert!(answered.status.is_client_error());
     }
@@ -217,7 +214,7 @@ async fn an_adapter_has_to_be_allowed_whoever_names_it() {
         let engine = answering();
         let constraints = Constraints { adapters: allowed, ..Constraints::default() };
         let gate = FakeGate { constraints, tags: tags.clone(), ..FakeGate::default() };
-        let answered = answer(&app(&engine, &gate), chat(json!({}))).await;
+        let answered = answer(&app(&engine, &gate), chat(&json!({}))).await;
         assert_eq!(answered.status.as_u16(), status, "{}", answered.body);
         if status == 200 {
             assert_eq!(engine.tags.lock().unwrap()[0].adapter, tags.adapter);
@@ -245,21 +242,21 @@ async fn what_rate_limiters_say_is_on_every_response_after_them() {
     for route in &ROUTES {
         assert_limits(&answer(&app(&answering(), &limiting()), good(route)).await);
     }
-    assert_limits(&answer(&app(&answering(), &limiting()), chat(json!({ "stream": true }))).await);
+    assert_limits(&answer(&app(&answering(), &limiting()), chat(&json!({ "stream": true }))).await);
 
     let full = answering();
     *full.refuses_to_start.lock().unwrap() = Some(EngineError::Overloaded { waiting: 1 });
-    let answered = answer(&app(&full, &limiting()), chat(json!({}))).await;
+    let answered = answer(&app(&full, &limiting()), chat(&json!({}))).await;
     assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_limits(&answered);
 
     let failing = FakeEngine::says(vec![Event::Failed(EngineError::Internal("broken".to_owned()))]);
-    let answered = answer(&app(&failing, &limiting()), chat(json!({}))).await;
+    let answered = answer(&app(&failing, &limiting()), chat(&json!({}))).await;
     assert_eq!(answered.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_limits(&answered);
 
     let gate = FakeGate { refuses: Some((Phase::Tag, denial(Phase::Tag))), ..limiting() };
-    let answered = answer(&app(&answering(), &gate), chat(json!({}))).await;
+    let answered = answer(&app(&answering(), &gate), chat(&json!({}))).await;
     assert_eq!(answered.status, StatusCode::FORBIDDEN);
     assert_limits(&answered);
 
@@ -274,171 +271,6 @@ async fn an_answers_own_header_goes_before_an_admissions() {
     let gate = FakeGate { admission: Admission { headers }, ..FakeGate::default() };
     let full = answering();
     *full.refuses_to_start.lock().unwrap() = Some(EngineError::Overloaded { waiting: 1 });
-    let answered = answer(&app(&full, &gate), chat(json!({}))).await;
+    let answered = answer(&app(&full, &gate), chat(&json!({}))).await;
     assert_eq!(answered.headers.get_all("retry-after").iter().collect::<Vec<_>>(), ["1"]);
-}
-
-/// How a request ended, in short: outcome, status, error code, whether it ran.
-async fn ending(gate: &FakeGate) -> (&'static str, u16, Option<String>, bool) {
-    let Ended { outcome, status, code, ran, .. } = gate.seen.ended().await;
-    (outcome.as_str(), status, code, ran)
-}
-
-fn code(code: &str) -> Option<String> {
-    Some(code.to_owned())
-}
-
-#[tokio::test]
-async fn an_answer_ends_its_passage_once_with_what_it_took() {
-    for stream in [true, false] {
-        let (engine, gate) = (answering(), FakeGate::default());
-        answer(&app(&engine, &gate), chat(json!({ "stream": stream }))).await;
-        let ended = gate.seen.ended().await;
-        assert_eq!(ended.outcome, Outcome::Finished(FinishReason::Stop));
-        let usage = Usage { input_tokens: 3, cached_tokens: 1, output_tokens: 5, reasoning_tokens: 2 };
-        assert_eq!((ended.usage, ended.queued), (usage, Duration::from_millis(3)));
-        assert_eq!((ended.method.as_str(), ended.dialect), ("POST", Dialect::OpenAi));
-        assert!(ended.first_token.unwrap() <= ended.total);
-        assert!(ended.started_at <= SystemTime::now());
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_ends_its_passage_wherever_it_was() {
-    // While the body is on its way.
-    let (engine, gate) = (answering(), FakeGate::default());
-    let endless = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
-    let app_ = app(&engine, &gate);
-    let mut reading = Box::pin(send(&app_, request("POST", CHAT, endless)));
-    assert!(reading.as_mut().now_or_never().is_none());
-    drop(reading);
-    assert_eq!(ending(&gate).await, ("cancelled", 499, None, false));
-
-    // While a plugin thinks.
-    for phase in PHASES {
-        let (engine, gate) = (answering(), FakeGate { hangs: Some(phase), ..FakeGate::default() });
-        let app = app(&engine, &gate);
-        let mut deciding = Box::pin(send(&app, chat(json!({}))));
-        assert!(deciding.as_mut().now_or_never().is_none());
-        drop(deciding);
-        assert_eq!(ending(&gate).await, ("cancelled", 499, None, false), "{phase:?}");
-    }
-
-    // In the queue or during prefill.
-    let ((engine, says), gate) = (FakeEngine::held(), FakeGate::default());
-    says.send(Say::Event(started())).unwrap();
-    let app_ = app(&engine, &gate);
-    let mut waiting = Box::pin(send(&app_, chat(json!({}))));
-    assert!(waiting.as_mut().now_or_never().is_none());
-    drop(waiting);
-    assert_eq!(ending(&gate).await, ("cancelled", 499, None, true));
-    assert_eq!(gate.seen.ended().await.usage, Usage { input_tokens: 3, ..Usage::default() });
-}
-
-/// Two pieces were read and three were not; all five were generated.
-#[tokio::test]
-async fn a_client_that_leaves_a_stream_pays_for_what_the_device_said() {
-    let ((engine, says), gate) = (FakeEngine::held(), FakeGate::default());
-    let mut response = send(&app(&engine, &gate), chat(json!({ "stream": true }))).await;
-    for _ in 0..2 {
-        says.send(Say::Event(text("x"))).unwrap();
-        response.body_mut().frame().await.unwrap().unwrap();
-    }
-    for _ in 0..3 {
-        says.send(Say::Event(Event::Reasoning("y".to_owned()))).unwrap();
-    }
-    drop(response);
-    assert_eq!(ending(&gate).await, ("cancelled", 200, None, true));
-    let usage = Usage { input_tokens: 3, cached_tokens: 0, output_tokens: 5, reasoning_tokens: 3 };
-    assert_eq!(gate.seen.ended().await.usage, usage);
-}
-
-#[tokio::test]
-async fn failures_end_a_passage_too() {
-    let gate = FakeGate::default();
-    let failing =
-        FakeEngine::says(vec![text("Hi"), Event::Failed(EngineError::Internal("broken".to_owned()))]);
-    answer(&app(&failing, &gate), chat(json!({ "stream": true }))).await;
-    assert_eq!(ending(&gate).await, ("error", 200, code("internal_error"), true));
-
-    let gate = FakeGate::default();
-    let panicking = answering();
-    *panicking.panics.lock().unwrap() = true;
-    answer(&app(&panicking, &gate), chat(json!({}))).await;
-    assert_eq!(ending(&gate).await, ("error", 500, code("internal_error"), false));
-
-    let (gate, (engine, says)) = (FakeGate::default(), FakeEngine::held());
-    says.send(Say::Panic).unwrap();
-    answer(&app(&engine, &gate), chat(json!({ "stream": true }))).await;
-    assert_eq!(ending(&gate).await, ("error", 200, code("internal_error"), true));
-
-    let gate = FakeGate::default();
-    answer(&app(&answering(), &gate), post(CHAT, &json!({}))).await;
-    assert_eq!(ending(&gate).await, ("error", 400, code("missing_required_parameter"), false));
-
-    let gate = FakeGate::default();
-    answer(&app(&answering(), &gate), request("GET", "/nowhere", "")).await;
-    assert_eq!(ending(&gate).await, ("error", 404, code("unknown_url"), false));
-    assert_eq!(gate.seen.ended().await.route, None);
-}
-
-#[tokio::test]
-async fn a_time_limit_ends_a_passage_also_in_a_phase() {
-    let config = Config { request_timeout: Duration::from_millis(1), ..Config::default() };
-    for phase in PHASES {
-        let gate = FakeGate { hangs: Some(phase), ..FakeGate::default() };
-        let answered = answer(&app_with(&answering(), gate.clone(), config.clone()), chat(json!({}))).await;
-        assert_eq!(answered.status, StatusCode::GATEWAY_TIMEOUT, "{phase:?}");
-        assert_eq!(ending(&gate).await, ("error", 504, code("request_timeout"), false), "{phase:?}");
-    }
-}
-
-/// Now, in Unix milliseconds.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
-}
-
-#[tokio::test]
-async fn a_credential_that_has_expired_is_refused_before_the_body_is_read() {
-    let gate = FakeGate { expires_at_ms: Some(now_ms() - 1), ..FakeGate::default() };
-    let endless = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
-    let answered = answer(&app(&answering(), &gate), request("POST", CHAT, endless)).await;
-    assert_eq!(answered.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answered.error()["code"], "credential_expired");
-    assert_eq!(answered.header("www-authenticate"), "Bearer");
-    assert_eq!(ending(&gate).await, ("denied", 401, code("credential_expired"), false));
-}
-
-/// The device says nothing more, so only the credential's end can end the answer.
-#[tokio::test]
-async fn an_answer_ends_when_the_credential_does() {
-    for stream in [true, false] {
-        let (engine, says) = FakeEngine::held();
-        says.send(Say::Event(text("Hi"))).unwrap();
-        let gate = FakeGate { expires_at_ms: Some(now_ms() + 200), ..FakeGate::default() };
-        let answered = read(send(&app(&engine, &gate), chat(json!({ "stream": stream }))).await).await;
-        let error = match answered.status {
-            // A slow machine may not come as far as the stream.
-            StatusCode::UNAUTHORIZED => answered.error(),
-            _ => {
-                assert!(stream, "{}", answered.body);
-                let last = answered.body.trim_end().rsplit("data: ").next().unwrap();
-                serde_json::from_str::<Value>(last).unwrap()["error"].clone()
-            }
-        };
-        assert_eq!(
-            (&error["type"], &error["code"]),
-            (&json!("authentication_error"), &json!("credential_expired"))
-        );
-        assert_eq!(gate.seen.ended().await.code, code("credential_expired"));
-        engine.streams(0).await;
-    }
-}
-
-#[tokio::test]
-async fn a_credential_that_never_expires_is_no_problem() {
-    for expires_at_ms in [u64::MAX, now_ms() + 3_600_000] {
-        let gate = FakeGate { expires_at_ms: Some(expires_at_ms), ..FakeGate::default() };
-        assert_eq!(answer(&app(&answering(), &gate), chat(json!({}))).await.status, StatusCode::OK);
-    }
 }

@@ -32,6 +32,9 @@ pub enum Api {
 }
 
 impl Api {
+    /// Every kind there is.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Completion, Self::Models];
+
     /// The name plugins see in `operation.api`, and logs carry.
     pub const fn as_str(self) -> &'static str {
         match self {

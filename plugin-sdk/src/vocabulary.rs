@@ -92,7 +92,6 @@ impl Denial {
 }
 
 /// No limits.
-#[expect(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Constraints {
     fn default() -> Self {
         Self { max_output_tokens: None, model: None, models: None, adapters: None }
@@ -100,7 +99,6 @@ impl Default for Constraints {
 }
 
 /// Everything left to others.
-#[expect(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Tags {
     fn default() -> Self {
         Self {
@@ -116,7 +114,6 @@ impl Default for Tags {
 }
 
 /// Nothing.
-#[expect(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Usage {
     fn default() -> Self {
         Self { input_tokens: 0, cached_tokens: 0, output_tokens: 0, reasoning_tokens: 0 }

@@ -37,29 +37,32 @@ fn live<'a, T>(entries: &'a HashMap<String, Lasting<T>>, key: &str, now_ms: u64)
     entry.until_ms.is_none_or(|until_ms| now_ms < until_ms).then_some(&entry.value)
 }
 
+/// What sums of fractions may be off by. Without it, a caller who waits exactly as long as told could be sent away again.
+const DUST: f64 = 1e-6;
+
 impl Space {
-    /// Lets an amount flow out that `admits` takes from what is there.
-    fn flow(
-        &mut self,
-        now_ms: u64,
-        key: &str,
-        bucket: Bucket,
-        asked: f64,
-        admits: impl Fn(f64) -> bool,
-    ) -> Taken {
+    /// Lets an amount flow out, where it is there or nobody asks whether it is.
+    fn flow(&mut self, now_ms: u64, key: &str, bucket: Bucket, amount: f64, asking: bool) -> Taken {
         let capacity = bucket.capacity as f64;
         let before = self.buckets.get(key).copied().unwrap_or(Level { tokens: capacity, at_ms: now_ms });
         let flown = now_ms.saturating_sub(before.at_ms) as f64 / 1000.0 * bucket.refill_per_second;
         let there = (before.tokens + flown).min(capacity);
-        let allowed = admits(there);
-        let tokens = if allowed { (there - asked).min(capacity) } else { there };
+        let allowed = !asking || there + DUST >= amount;
+        let tokens = if allowed { (there - amount).min(capacity) } else { there };
         self.buckets.insert(key.to_owned(), Level { tokens, at_ms: now_ms });
-        let wait_ms = |missing: f64| (missing / bucket.refill_per_second * 1000.0).ceil().max(0.0) as u64;
+        let until_ms = |wanted: f64| match wanted - tokens {
+            missing if missing <= DUST => 0,
+            missing => (missing / bucket.refill_per_second * 1000.0).ceil() as u64,
+        };
         Taken {
             allowed,
-            remaining: tokens.max(0.0) as u64,
-            retry_after_ms: if allowed { 0 } else { wait_ms(asked - tokens) },
-            full_after_ms: wait_ms(capacity - tokens),
+            remaining: (tokens + DUST) as u64,
+            retry_after_ms: match allowed {
+                true => 0,
+                false if amount > capacity => u64::MAX,
+                false => until_ms(amount),
+            },
+            full_after_ms: until_ms(capacity),
         }
     }
 }
@@ -101,18 +104,21 @@ pub(crate) fn increment(
         if at_most.is_some_and(|most| sum > most) {
             return Counted { value, added: false };
         }
-        space.counters.insert(key.to_owned(), Lasting::new(sum, now_ms, ttl_ms));
+        // Adding nothing does not prolong a life.
+        if by != 0 {
+            space.counters.insert(key.to_owned(), Lasting::new(sum, now_ms, ttl_ms));
+        }
         Counted { value: sum, added: true }
     })
 }
 
 pub(crate) fn take(key: &str, bucket: Bucket, amount: u64) -> Result<Taken, Error> {
     let amount = amount as f64;
-    with_space(|space, now_ms| space.flow(now_ms, key, bucket, amount, |there| there >= amount))
+    with_space(|space, now_ms| space.flow(now_ms, key, bucket, amount, true))
 }
 
 pub(crate) fn adjust(key: &str, bucket: Bucket, amount: i64) -> Result<Taken, Error> {
-    with_space(|space, now_ms| space.flow(now_ms, key, bucket, -(amount as f64), |_| true))
+    with_space(|space, now_ms| space.flow(now_ms, key, bucket, -(amount as f64), false))
 }
 
 #[cfg(test)]
@@ -151,6 +157,8 @@ mod tests {
         assert_eq!(add(-1, None), (1, true));
         assert_eq!(add(-5, None), (0, true));
         assert_eq!(add(7, None), (7, true));
+        FakeHost::set_now_ms(258);
+        assert_eq!(add(0, None), (7, true));
         FakeHost::set_now_ms(259);
         assert_eq!(add(1, None), (1, true));
     }
@@ -169,7 +177,9 @@ mod tests {
         assert_eq!(seen(kv::take("a", BUCKET, 3)), (true, 0, 0, 5000));
         assert_eq!(seen(kv::adjust("a", BUCKET, -4)), (true, 0, 0, 7000));
         assert_eq!(seen(kv::take("a", BUCKET, 1)), (false, 0, 2500, 7000));
+        assert_eq!(seen(kv::take("a", BUCKET, 0)), (false, 0, 2000, 7000), "in debt, a look says so");
         assert_eq!(seen(kv::adjust("a", BUCKET, 100)), (true, 10, 0, 0));
+        assert_eq!(seen(kv::take("a", BUCKET, 11)), (false, 10, u64::MAX, 0), "it will never hold so much");
     }
 
     #[test]

@@ -34,12 +34,12 @@ pub(crate) mod output {
             !lines.iter().any(|line| line.contains('\n')),
             "a line holds no line feed of its own: {lines:?}"
         );
-        with_host(|host| match &host.output_failure {
-            Some(failure) => Err(failure.clone()),
-            None => {
-                host.output.extend_from_slice(lines);
-                Ok(())
+        with_host(|host| {
+            if let Some(failure) = &host.output_failure {
+                return Err(failure.clone());
             }
+            host.output.extend_from_slice(lines);
+            Ok(())
         })
     }
 }

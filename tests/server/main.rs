@@ -6,6 +6,7 @@ mod auth;
 mod chat;
 mod clients;
 mod configuration;
+mod hostile;
 mod htpasswd;
 mod hub;
 mod jwt;

@@ -24,3 +24,8 @@ pub fn guest(changes: &[(&str, &str)]) -> Vec<u8> {
 pub fn component(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("a test's component is valid text")
 }
+
+/// Path of a guest under `tests/guests` that `cargo xtask plugins` has built.
+pub fn built_guest(name: &str) -> String {
+    format!("{}/{name}.wasm", env!("MLX_GATE_GUESTS", "`cargo xtask setup` builds the guests"))
+}

@@ -8,5 +8,5 @@ mod server;
 
 pub use client::{Client, Events, Reply, question_body};
 pub use folder::Folder;
-pub use guest::{component, guest};
+pub use guest::{built_guest, component, guest};
 pub use server::{Ended, Server, run};

@@ -31,6 +31,11 @@ pub(crate) fn plugins_folder(root: &Path) -> PathBuf {
     folder(root).join("plugins")
 }
 
+/// Where the encoded guests of the tests are put.
+pub(crate) fn guests_folder(root: &Path) -> PathBuf {
+    folder(root).join("guests")
+}
+
 /// Makes everything ready for `cargo build`, and costs milliseconds when it is.
 ///
 /// Without a `backend` the one chosen last time stays.

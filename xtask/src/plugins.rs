@@ -1,4 +1,5 @@
-//! `cargo xtask plugins`: every crate under `plugins/` becomes a component, `NAME.wasm` in the native folder.
+//! `cargo xtask plugins`: every crate under `plugins/`, and every guest of the tests under `tests/guests/`, becomes a
+//! component, `NAME.wasm` in a folder of the native folder.
 //!
 //! The component imports nothing but our own WIT: the target has no WASI, and the encoder refuses imports that the
 //! crate's interface does not name.
@@ -28,28 +29,41 @@ const STACK: u32 = 128 * 1024;
 pub(crate) fn build(root: &Path, choice: Choice) -> Result<(), Error> {
     let folder = native::folder(root);
     let _lock = install::lock(&folder)?;
-    let names = names(root)?;
     let target_dir = folder.join("plugin-target");
-    compile(root, &Toolchain::find(&folder, choice)?, &target_dir, &names)?;
+    let bundled = Set { names: names(&root.join("plugins"))?, components: native::plugins_folder(root) };
+    let guests = Set { names: names(&root.join("tests/guests"))?, components: native::guests_folder(root) };
+    let all: Vec<&str> = bundled.names.iter().chain(&guests.names).map(String::as_str).collect();
+    compile(root, &Toolchain::find(&folder, choice)?, &target_dir, &all)?;
     let modules = target_dir.join(TARGET).join(PROFILE);
-    let components = native::plugins_folder(root);
-    for name in &names {
-        encode(&modules.join(format!("{name}.wasm")), &components.join(format!("{name}.wasm")))?;
-    }
-    remove_others(&components, &names)
+    bundled.encode(&modules)?;
+    guests.encode(&modules)
 }
 
-/// The crates under `plugins/`, by the names of their folders, which are those of the plugins.
-fn names(root: &Path) -> Result<Vec<String>, Error> {
-    let folder = root.join("plugins");
-    let entries = fs::read_dir(&folder).map_err(Error::file("listing", &folder))?;
+/// Plugins whose components lie in one folder.
+struct Set {
+    names: Vec<String>,
+    components: PathBuf,
+}
+
+impl Set {
+    fn encode(&self, modules: &Path) -> Result<(), Error> {
+        for name in &self.names {
+            encode(&modules.join(format!("{name}.wasm")), &self.components.join(format!("{name}.wasm")))?;
+        }
+        remove_others(&self.components, &self.names)
+    }
+}
+
+/// The crates in a folder, by the names of their own folders, which are those of the plugins.
+fn names(folder: &Path) -> Result<Vec<String>, Error> {
+    let entries = fs::read_dir(folder).map_err(Error::file("listing", folder))?;
     let crates = entries.flatten().filter(|entry| entry.path().join("Cargo.toml").is_file());
     let mut names: Vec<String> = crates.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     Ok(names)
 }
 
-fn compile(root: &Path, toolchain: &Toolchain, target_dir: &Path, names: &[String]) -> Result<(), Error> {
+fn compile(root: &Path, toolchain: &Toolchain, target_dir: &Path, names: &[&str]) -> Result<(), Error> {
     let build = cargo(root).args(["build", "--profile", PROFILE, "--target", TARGET]);
     let build = names.iter().fold(build, |build, name| build.args(["--package", name]));
     let build = build

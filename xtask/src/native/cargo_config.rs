@@ -4,15 +4,17 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::install;
-use crate::native::{Linked, blas, mlx_c, plugins_folder};
+use crate::native::{Linked, blas, guests_folder, mlx_c, plugins_folder};
 
 /// Link arguments for every binary that uses MLX, separated by `|`: `build.rs` of those crates hands them on.
 const LINK_ARGS: &str = "MLX_GATE_LINK_ARGS";
 /// The folder with the bundled plugins, one `NAME.wasm` each.
 const PLUGINS: &str = "MLX_GATE_PLUGINS";
+/// The folder with the guests of the tests, one `NAME.wasm` each.
+const GUESTS: &str = "MLX_GATE_GUESTS";
 
 /// The environment that the generated file sets for every cargo command.
-pub(crate) const CONFIGURED_ENV: [&str; 2] = [LINK_ARGS, PLUGINS];
+pub(crate) const CONFIGURED_ENV: [&str; 3] = [LINK_ARGS, PLUGINS, GUESTS];
 
 /// Writes the file if it would change; what cargo has built stays good as long as the parts stay where they are.
 pub(super) fn write(root: &Path, linked: Option<&Linked>) -> Result<(), Error> {
@@ -22,6 +24,7 @@ pub(super) fn write(root: &Path, linked: Option<&Linked>) -> Result<(), Error> {
         linked.map_or_else(String::new, |linked| mlx_override(root, linked)),
         "\n[env]\n".to_owned(),
         env(PLUGINS, &plugins_folder(root).display().to_string()),
+        env(GUESTS, &guests_folder(root).display().to_string()),
         linked.map_or_else(String::new, |linked| env(LINK_ARGS, &link_args(linked).join("|"))),
     ];
     install::file(&root.join(".cargo/native.toml"), text.concat())

@@ -147,7 +147,7 @@ pub(crate) const RATE_LIMIT: Opt = Opt {
     shape: Shape::One,
     was: Some("MLX_SERVER_RATE_LIMIT"),
     default: "none",
-    help: "Refused for now: needs the rate_limit plugin, which this version does not bundle",
+    help: "How many requests a minute each caller may make. Short for the rate_limit plugin, which has more limits and rules",
 };
 
 pub(crate) const ALLOW_ANONYMOUS: Opt = Opt {
@@ -157,6 +157,16 @@ pub(crate) const ALLOW_ANONYMOUS: Opt = Opt {
     was: None,
     default: "false",
     help: "Lets everybody who can reach a public address use the server when no plugin authenticates",
+};
+
+pub(crate) const TRUSTED_PROXY: Opt = Opt {
+    name: "trusted-proxy",
+    value: "NETWORK",
+    shape: Shape::Many,
+    was: None,
+    default: "none",
+    help: "Address or network (10.0.0.0/8) of a proxy in front of the server, whose X-Forwarded-For or Forwarded header \
+           names the client. From anybody else such headers are ignored",
 };
 
 pub(crate) const LOG_FORMAT: Opt = Opt {
@@ -188,7 +198,7 @@ pub(crate) const CONFIG: Opt = Opt {
 };
 
 /// Every option but [`CONFIG`], in the order of help and reference.
-pub(crate) const ALL: [&Opt; 15] = [
+pub(crate) const ALL: [&Opt; 16] = [
     &MODEL,
     &DTYPE,
     &HOST,
@@ -202,6 +212,7 @@ pub(crate) const ALL: [&Opt; 15] = [
     &API_KEY,
     &RATE_LIMIT,
     &ALLOW_ANONYMOUS,
+    &TRUSTED_PROXY,
     &LOG_FORMAT,
     &LOG_LEVEL,
 ];

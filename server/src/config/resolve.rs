@@ -1,9 +1,11 @@
 //! From text to [`Settings`].
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use mlx_gate_core::Secret;
 use mlx_gate_lifecycle::{MalformedSpec, OptionValue, PluginSpec, static_keys};
 use mlx_gate_models::{ModelRef, WeightType};
@@ -12,16 +14,16 @@ use tracing_subscriber::EnvFilter;
 
 use super::options::{
     ALLOW_ANONYMOUS, API_KEY, CONFIG, DTYPE, HOST, KV_MEMORY, LOG_FORMAT, LOG_LEVEL, MAX_ROWS, MAX_TOKENS,
-    MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT, TIMEOUT,
+    MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT, TIMEOUT, TRUSTED_PROXY,
 };
 use super::{Given, GivenOptions, LogFormat, Mistake, Settings, Value};
+use crate::gate;
 
 /// Checks everything that was given. What is wrong goes to `mistakes`, and the default takes its place so that the rest
 /// is checked too.
 pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Settings {
     let mut check = Check { given, mistakes };
     check.not_empty(&CONFIG);
-    check.refuse_rate_limit();
     Settings {
         models: check.many(&MODEL, model),
         dtype: check.choice(
@@ -32,6 +34,7 @@ pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Sett
         port: check.number(&PORT, 0..=65_535),
         api: mlx_gate_api::Config {
             request_timeout: Duration::from_secs(check.number(&TIMEOUT, 1..=86_400)),
+            trusted_proxies: check.many(&TRUSTED_PROXY, network),
             ..mlx_gate_api::Config::default()
         },
         engine: mlx_gate_engine::Config {
@@ -43,6 +46,7 @@ pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Sett
         },
         plugins: check.many(&PLUGIN, plugin),
         api_key: check.api_key(),
+        requests_per_minute: check.rate_limit(),
         allow_anonymous: check
             .choice(&ALLOW_ANONYMOUS, &[("true", true), ("false", false), ("1", true), ("0", false)]),
         log_format: check.choice(&LOG_FORMAT, &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
@@ -126,7 +130,7 @@ impl Check<'_> {
             "the key is empty; leave the option out to run without one"
         } else if !key.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             "the key holds characters that an HTTP header cannot carry; use visible ASCII without spaces"
-        } else if self.names_static_keys() {
+        } else if self.names(static_keys::PLUGIN) {
             "is short for the auth_static_keys plugin, which --plugin names too; add the key to that plugin's file with \
              `mlx-gate key new`"
         } else {
@@ -136,22 +140,37 @@ impl Check<'_> {
         None
     }
 
-    fn names_static_keys(&self) -> bool {
+    /// Whether `--plugin` names this one.
+    fn names(&self, wanted: &str) -> bool {
         let plugins = self.given.get(&PLUGIN).map_or(&[][..], |given| &given.values);
         plugins
             .iter()
             .filter_map(|value| plugin(value).ok())
-            .any(|plugin| plugin.source == static_keys::PLUGIN.into())
+            .any(|plugin| plugin.source == wanted.into())
     }
 
-    fn refuse_rate_limit(&mut self) {
-        if let Some(Given { source, .. }) = self.given.get(&RATE_LIMIT) {
+    fn rate_limit(&mut self) -> Option<u64> {
+        const EXPECTED: &str = "none, or a whole number of requests from 1 to 1000000000";
+        let limit = self.one(&RATE_LIMIT, EXPECTED, requests)?;
+        if self.names(gate::RATE_LIMIT) {
+            let source = self.given.get(&RATE_LIMIT).map(|given| &given.source)?;
             self.mistakes.push(Mistake::new(
                 source,
-                "needs the rate_limit plugin, which this version does not bundle",
+                "is short for the rate_limit plugin, which --plugin names too; give that plugin the option \
+                 requests-per-minute",
             ));
         }
+        Some(limit)
     }
+}
+
+/// A number of requests, or none.
+#[expect(clippy::option_option, reason = "what was read, and whether it could be")]
+fn requests(text: &str) -> Option<Option<u64>> {
+    if text == "none" {
+        return Some(None);
+    }
+    text.parse().ok().filter(|number| (1..=1_000_000_000).contains(number)).map(Some)
 }
 
 fn host(text: &str) -> Option<String> {
@@ -167,6 +186,19 @@ fn log_filter(text: &str) -> Option<String> {
     let is_level = ["error", "warn", "info", "debug", "trace", "off"].contains(&text);
     let is_filter = text.contains([',', '=']) && EnvFilter::builder().parse(text).is_ok();
     (is_level || is_filter).then(|| text.to_owned())
+}
+
+/// A network, or an address as the smallest of networks.
+fn network(value: &Value) -> Result<IpNet, String> {
+    let wrong = || format!("found {value}, expected an address or a network such as 10.0.0.0/8 or fd00::/8");
+    let Value::Text(text) = value else { return Err(wrong()) };
+    let network: IpNet =
+        text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| wrong())?;
+    // 10.0.0.1/8 is more likely a slip than the wish to trust all of 10.0.0.0/8.
+    if network != network.trunc() {
+        return Err(format!("{}; did you mean {} or {}?", wrong(), network.trunc(), network.addr()));
+    }
+    Ok(network)
 }
 
 fn gibibytes(text: &str) -> Option<u64> {

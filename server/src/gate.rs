@@ -1,9 +1,10 @@
-//! From `--plugin` and `--api-key` to a gate.
+//! From `--plugin`, `--api-key` and `--rate-limit` to a gate.
 
 use std::net::SocketAddr;
 
 use mlx_gate_core::Lifecycle;
 use mlx_gate_lifecycle::{Bundled, Config, Gate, PluginSpec, static_keys};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::config::Settings;
@@ -11,6 +12,9 @@ use crate::{bundled, listen};
 
 /// The subject of whoever presents the key of `--api-key`.
 const ONE_KEY: &str = "api-key";
+
+/// The plugin that `--rate-limit` stands for.
+pub(crate) const RATE_LIMIT: &str = "rate_limit";
 
 /// Why there is no gate to serve behind.
 #[derive(Debug, thiserror::Error)]
@@ -46,5 +50,8 @@ pub(crate) fn names(settings: &Settings) -> Vec<String> {
 /// The one key comes last: its plugin refuses keys it does not know, and others would never be asked.
 fn plugins(settings: &Settings) -> Vec<PluginSpec> {
     let one_key = settings.api_key.as_ref().map(|key| static_keys::with_one_key(ONE_KEY, key));
-    settings.plugins.iter().cloned().chain(one_key).collect()
+    let rate_limit = settings
+        .requests_per_minute
+        .map(|most| PluginSpec::bundled(RATE_LIMIT, [("requests-per-minute".to_owned(), json!(most))]));
+    settings.plugins.iter().cloned().chain(one_key).chain(rate_limit).collect()
 }

@@ -143,10 +143,7 @@ impl Check<'_> {
     /// Whether `--plugin` names this one.
     fn names(&self, wanted: &str) -> bool {
         let plugins = self.given.get(&PLUGIN).map_or(&[][..], |given| &given.values);
-        plugins
-            .iter()
-            .filter_map(|value| plugin(value).ok())
-            .any(|plugin| plugin.source == wanted.into())
+        plugins.iter().filter_map(|value| plugin(value).ok()).any(|plugin| plugin.source == wanted.into())
     }
 
     fn rate_limit(&mut self) -> Option<u64> {

@@ -21,6 +21,8 @@ pub(crate) struct Settings {
     pub plugins: Vec<PluginSpec>,
     /// The one key of `--api-key`.
     pub api_key: Option<Secret>,
+    /// The limit of `--rate-limit`.
+    pub requests_per_minute: Option<u64>,
     /// Whether a public address may be served without an authenticator.
     pub allow_anonymous: bool,
     /// How the log looks.

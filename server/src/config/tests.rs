@@ -175,10 +175,17 @@ fn mistakes() {
              file with `mlx-gate key new`",
         ),
         (
-            &["--rate-limit", "60"],
+            &["--rate-limit", "0"],
             &[],
             "",
-            "--rate-limit: needs the rate_limit plugin, which this version does not bundle",
+            "--rate-limit: found `0`, expected none, or a whole number of requests from 1 to 1000000000",
+        ),
+        (
+            &["--rate-limit", "60", "--plugin", "rate_limit,tokens-per-minute=1000"],
+            &[],
+            "",
+            "--rate-limit: is short for the rate_limit plugin, which --plugin names too; give that plugin the option \
+             requests-per-minute",
         ),
         (
             &[],

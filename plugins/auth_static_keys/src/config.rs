@@ -10,10 +10,29 @@ use crate::{Account, Key, StaticKeys};
 
 /// The options.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     file: Option<HostFile>,
     keys: Option<Vec<Entry>>,
+    #[serde(default)]
+    unknown: Unknown,
+    #[serde(default = "cache_for_ms")]
+    cache_for_ms: u64,
+}
+
+/// What is said of keys that are in no table.
+#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Unknown {
+    #[default]
+    Deny,
+    /// They may be another plugin's.
+    Abstain,
+}
+
+/// A changed file ends it at once, and no answer outlives its key.
+fn cache_for_ms() -> u64 {
+    60_000
 }
 
 #[derive(Deserialize)]
@@ -52,7 +71,7 @@ impl Config {
                 .map_err(|error| Rejected::new(format_args!("{file}, {error}")))?;
         }
         inline.into_iter().try_for_each(|entry| table.add(entry))?;
-        table.finish()
+        table.finish(self.unknown, (self.cache_for_ms > 0).then_some(self.cache_for_ms))
     }
 }
 
@@ -87,12 +106,12 @@ impl Table {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<StaticKeys, Rejected> {
+    fn finish(mut self, unknown: Unknown, cache_for_ms: Option<u64>) -> Result<StaticKeys, Rejected> {
         self.keys.sort_unstable_by_key(|key| key.digest);
         let mut accounts: Vec<_> = self.accounts.into_iter().collect();
         accounts.sort_unstable_by_key(|(_, index)| *index);
         let accounts = accounts.into_iter().map(|(account, _)| account).collect();
-        let plugin = StaticKeys { keys: self.keys, names: self.names, accounts };
+        let plugin = StaticKeys { keys: self.keys, names: self.names, accounts, unknown, cache_for_ms };
 
         let mut names: Vec<_> = plugin.keys.iter().map(|key| plugin.name(key)).collect();
         names.sort_unstable();

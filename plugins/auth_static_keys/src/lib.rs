@@ -6,10 +6,11 @@ mod expiry;
 #[cfg(test)]
 mod tests;
 
-use mlx_gate_plugin::authenticate::{Authenticate, Verdict};
+use mlx_gate_plugin::authenticate::{Authenticate, Grant, Verdict};
 use mlx_gate_plugin::{Denial, Description, Plugin, Principal, Rejected, RequestHead, crypto, host};
 
 pub use config::Config;
+use config::Unknown;
 
 /// The plugin: its keys, sorted by digest, and what they stand for.
 ///
@@ -20,6 +21,8 @@ pub struct StaticKeys {
     /// Each followed by [`StaticKeys::END_OF_NAME`].
     names: String,
     accounts: Vec<Account>,
+    unknown: Unknown,
+    cache_for_ms: Option<u64>,
 }
 
 /// One key.
@@ -72,11 +75,14 @@ impl Authenticate for StaticKeys {
             Err(denial) => return Verdict::Deny(denial),
         };
         match self.find(presented) {
+            None if self.unknown == Unknown::Abstain => Verdict::Abstain(Some(CHALLENGE.to_owned())),
             None => Verdict::Deny(no_good("invalid_api_key", "this API key is not known here")),
             Some(key) if self.account(key).expired(host::now_ms()) => {
                 Verdict::Deny(no_good("expired_api_key", "this API key has expired"))
             }
-            Some(key) => Verdict::allow(self.principal(key)),
+            Some(key) => {
+                Verdict::Allow(Grant { principal: self.principal(key), cache_for_ms: self.cache_for_ms })
+            }
         }
     }
 }

@@ -66,6 +66,35 @@ fn verdicts() {
 }
 
 #[test]
+fn unknown_keys_may_be_left_to_others() {
+    let options =
+        json!({ "keys": [{ "name": "ci", "hash": ALPHA, "expires": "2020-01-01" }], "unknown": "abstain" });
+    let plugin = configure(&options.to_string()).expect("sound options");
+    let abstains = r#"abstain Bearer realm="mlx-gate""#;
+    assert_eq!(check(&plugin, &[("x-api-key", "beta")]), abstains);
+    assert_eq!(check(&plugin, &[("authorization", "Bearer a.b.c")]), abstains);
+    // What is known is decided here.
+    assert_eq!(check(&plugin, &[("x-api-key", "alpha")]), "deny 401 expired_api_key");
+    let both = [("authorization", "Bearer a.b.c"), ("x-api-key", "beta")];
+    assert_eq!(check(&plugin, &both), "deny 400 conflicting_credentials");
+}
+
+#[test]
+fn a_good_answer_may_be_reused_for_a_while() {
+    for (more, expected) in
+        [("", Some(60_000)), (r#", "cache-for-ms": 5"#, Some(5)), (r#", "cache-for-ms": 0"#, None)]
+    {
+        let options = format!(r#"{{"keys": [{{"name": "ci", "hash": "{ALPHA}"}}]{more}}}"#);
+        let plugin: StaticKeys = configure(&options).expect("sound options");
+        let Verdict::Allow(grant) = plugin.authenticate(request("GET", "/", &[("x-api-key", "alpha")]))
+        else {
+            panic!("the key is good");
+        };
+        assert_eq!(grant.cache_for_ms, expected, "{more}");
+    }
+}
+
+#[test]
 fn a_key_carries_its_facts() {
     let head = request("GET", "/v1/models", &[("authorization", "Bearer alpha")]);
     let Verdict::Allow(Grant { principal, .. }) = two_keys().authenticate(head) else {

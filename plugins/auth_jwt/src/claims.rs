@@ -62,10 +62,7 @@ impl Rules {
 
     fn check_parties(&self, claims: &Object) -> Result<(), Refusal> {
         if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
-            return Err(Refusal::new(
-                "wrong_issuer",
-                "the token's `iss` is not the issuer that is trusted here",
-            ));
+            return Err(Refusal::wrong_issuer());
         }
         let audience = match claims.get("aud") {
             Some(Value::Array(audience)) => audience,

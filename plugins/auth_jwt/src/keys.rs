@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 /// A token that names no key is tried with every key of its algorithm, so there is a bound on them.
-const MOST_KEYS: usize = 64;
+pub(crate) const MOST_KEYS: usize = 64;
 
 /// A signature algorithm, with the keys it takes.
 pub(crate) struct Algorithm {
@@ -31,8 +31,8 @@ const fn algorithm(
     Algorithm { name, id, kty, crv }
 }
 
-/// RFC 7518 section 3.1 and RFC 8037 section 3.1, without `none`. The first that takes a key is that of a key without `alg`.
-static ALGORITHMS: [Algorithm; 13] = [
+/// RFC 7518 section 3.1, RFC 8037 section 3.1 and RFC 9864 section 2.2, without `none`. The first that takes a key is that of a key without `alg`.
+static ALGORITHMS: [Algorithm; 14] = [
     algorithm("HS256", SignatureAlgorithm::Hs256, "oct", None),
     algorithm("HS384", SignatureAlgorithm::Hs384, "oct", None),
     algorithm("HS512", SignatureAlgorithm::Hs512, "oct", None),
@@ -46,9 +46,11 @@ static ALGORITHMS: [Algorithm; 13] = [
     algorithm("ES384", SignatureAlgorithm::Es384, "EC", Some("P-384")),
     algorithm("ES512", SignatureAlgorithm::Es512, "EC", Some("P-521")),
     algorithm("EdDSA", SignatureAlgorithm::Eddsa, "OKP", Some("Ed25519")),
+    algorithm("Ed25519", SignatureAlgorithm::Eddsa, "OKP", Some("Ed25519")),
 ];
 
 /// A key that signatures are checked with.
+#[derive(Clone)]
 pub(crate) struct Key {
     pub(crate) kid: Option<String>,
     pub(crate) algorithm: &'static Algorithm,
@@ -110,7 +112,7 @@ pub(crate) fn from_set(file: &HostFile, allowed: &Allowed) -> Result<Vec<Key>, R
     for (index, jwk) in set.keys.into_iter().enumerate() {
         let name = jwk.kid.as_ref().map_or_else(|| format!("keys[{index}]"), |kid| format!("key `{kid}`"));
         let named = |what: String| Rejected::new(format_args!("{file}, {name}: {what}"));
-        keys.extend(jwk.bind(allowed).map_err(named)?);
+        keys.extend(jwk.bind(allowed).and_then(probed).map_err(named)?);
     }
     if keys.is_empty() {
         return Err(Rejected::new(format_args!(
@@ -133,8 +135,28 @@ pub(crate) fn from_set(file: &HostFile, allowed: &Allowed) -> Result<Vec<Key>, R
 pub(crate) fn from_secret(source: &dyn Display, secret: &str, allowed: &Allowed) -> Result<Key, Rejected> {
     let named = |what: String| Rejected::new(format_args!("{source}: {what}"));
     let jwk = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(secret) });
-    let key = Jwk::deserialize(jwk)?.bind(allowed).map_err(named)?;
+    let key = Jwk::deserialize(jwk)?.bind(allowed).and_then(probed).map_err(named)?;
     key.ok_or_else(|| named("`algorithms` names none for a secret (HS256, HS384, HS512)".to_owned()))
+}
+
+/// A key of a set that is fetched anew, as one JWK; `None` where it is for something else. That the host can read it shows
+/// when it is used.
+pub(crate) fn from_fetched(jwk: &str, allowed: &Allowed) -> Result<Option<Key>, String> {
+    let jwk: Jwk = serde_json::from_str(jwk).map_err(|_| "it is no JSON Web Key".to_owned())?;
+    if jwk.kty == "oct" {
+        return Err("it is a secret (`oct`), and what can be fetched is none".to_owned());
+    }
+    jwk.bind(allowed)
+}
+
+/// Whether the host can read a key has to be found out now, and not when a caller comes.
+fn probed(key: Option<Key>) -> Result<Option<Key>, String> {
+    let Some(key) = key else { return Ok(None) };
+    match crypto::verify(key.algorithm.id, &key.jwk, b"", b"") {
+        Ok(_) => Ok(Some(key)),
+        Err(crypto::Error::BadKey(why)) => Err(why),
+        Err(crypto::Error::Unsupported) => Err(format!("this host does not have {}", key.algorithm.name)),
+    }
 }
 
 impl Jwk {
@@ -161,13 +183,7 @@ impl Jwk {
         if let ("oct", Some(secret)) = (algorithm.kty, jwk.get("k").and_then(Value::as_str)) {
             algorithm.check_secret(secret)?;
         }
-        let jwk = Value::from(jwk).to_string();
-        // Whether the host can read it has to be found out now, and not when a caller comes.
-        match crypto::verify(algorithm.id, &jwk, b"", b"") {
-            Ok(_) => Ok(Some(Key { kid: self.kid, algorithm, jwk })),
-            Err(crypto::Error::BadKey(why)) => Err(why),
-            Err(crypto::Error::Unsupported) => Err(format!("this host does not have {}", algorithm.name)),
-        }
+        Ok(Some(Key { kid: self.kid, algorithm, jwk: Value::from(jwk).to_string() }))
     }
 
     /// The one algorithm of this key: what its `alg` says, else the one that `algorithms` names for keys of its kind, else the

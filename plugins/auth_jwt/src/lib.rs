@@ -2,6 +2,7 @@
 
 mod claims;
 mod config;
+mod issuer;
 mod json;
 mod keys;
 mod refusal;
@@ -9,19 +10,18 @@ mod refusal;
 mod tests;
 mod token;
 
-use mlx_gate_plugin::authenticate::{Authenticate, Verdict};
-use mlx_gate_plugin::{Denial, Description, Plugin, Rejected, RequestHead, host};
+use mlx_gate_plugin::authenticate::{Authenticate, Grant, Verdict};
+use mlx_gate_plugin::{Denial, Description, Plugin, Principal, Rejected, RequestHead, host};
 
-use claims::Rules;
 pub use config::Config;
-use keys::Key;
-use refusal::CHALLENGE;
+use issuer::Issuer;
+use refusal::{CHALLENGE, Refusal};
+use token::Token;
 
-/// The plugin: the issuer's keys, and what is asked of a token.
+/// The plugin: whose tokens are good here.
 pub struct Jwt {
-    keys: Vec<Key>,
-    typ: Option<String>,
-    rules: Rules,
+    issuers: Vec<Issuer>,
+    cache_for_ms: Option<u64>,
 }
 
 impl Plugin for Jwt {
@@ -52,11 +52,31 @@ impl Authenticate for Jwt {
         if head.credential("x-api-key").is_some_and(|key| key.trim() != token) {
             return Verdict::Deny(Denial::conflicting_credentials());
         }
-        let claims = token::verified(token, &self.keys, self.typ.as_deref());
-        match claims.and_then(|claims| self.rules.principal(&claims, host::now_ms())) {
-            Ok(principal) => Verdict::allow(principal),
+        match self.principal(token) {
+            Ok(principal) => Verdict::Allow(Grant { principal, cache_for_ms: self.cache_for_ms }),
             Err(refusal) => Verdict::Deny(refusal.into()),
         }
+    }
+}
+
+impl Jwt {
+    fn principal(&self, token: &str) -> Result<Principal, Refusal> {
+        let token = Token::read(token)?;
+        let issuer = self.issuer(&token)?;
+        let claims = issuer.verified(&token)?;
+        issuer.rules.principal(&claims, host::now_ms())
+    }
+
+    /// Whose token it may be. Of several issuers the one it names, whose keys and rules then decide: what it names before its
+    /// signature has been checked is a question, not an answer.
+    fn issuer(&self, token: &Token) -> Result<&Issuer, Refusal> {
+        if let [only] = &self.issuers[..] {
+            return Ok(only);
+        }
+        let claims = token.claims()?;
+        let named = claims.get("iss").and_then(serde_json::Value::as_str);
+        let issuer = self.issuers.iter().find(|issuer| Some(issuer.rules.issuer.as_str()) == named);
+        issuer.ok_or_else(Refusal::wrong_issuer)
     }
 }
 

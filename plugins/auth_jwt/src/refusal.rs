@@ -18,6 +18,10 @@ impl Refusal {
         Self { code, message: message.into() }
     }
 
+    pub(crate) fn wrong_issuer() -> Self {
+        Self::new("wrong_issuer", "the token's `iss` is no issuer that is trusted here")
+    }
+
     pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new("invalid_token", message)
     }

@@ -1,3 +1,5 @@
+mod issuers;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mlx_gate_plugin::authenticate::{Authenticate as _, Grant, Verdict};
@@ -30,21 +32,42 @@ struct Signer {
     algorithm: String,
 }
 
-fn cases() -> Vec<Case> {
-    serde_json::from_str(include_str!("../fixtures/cases.json")).expect("the fixture is JSON")
+/// Keys, a secret, and tokens with the verdict each must get.
+struct Fixture {
+    keys: &'static str,
+    secret: &'static str,
+    cases: &'static str,
+}
+
+/// The first is by `fixtures.py`, the second by `jose.mjs`.
+const FIXTURES: [Fixture; 2] = [
+    Fixture { keys: KEYS, secret: SECRET, cases: include_str!("../fixtures/cases.json") },
+    Fixture {
+        keys: include_str!("../fixtures/jose.jwks.json"),
+        secret: include_str!("../fixtures/jose.secret.txt"),
+        cases: include_str!("../fixtures/jose.cases.json"),
+    },
+];
+
+impl Fixture {
+    fn cases(&self) -> Vec<Case> {
+        serde_json::from_str(self.cases).expect("the fixture is JSON")
+    }
 }
 
 /// A host that knows which signatures are genuine. That the real one agrees is for the whole-server tests.
-fn host_knows_the_signatures() {
-    let keys: Value = serde_json::from_str(KEYS).expect("the fixture is JSON");
+fn host_knows_the_signatures(fixture: &Fixture) {
+    let keys: Value = serde_json::from_str(fixture.keys).expect("the fixture is JSON");
     let material = |jwk: &Value| ["k", "n", "x"].map(|name| jwk[name].as_str().map(str::to_owned));
-    let genuine: Vec<_> = cases()
+    let genuine: Vec<_> = fixture
+        .cases()
         .into_iter()
         .filter_map(|case| {
             let Signer { key, algorithm } = case.signed_by?;
             let jwk = keys["keys"].as_array()?.iter().find(|jwk| jwk["kid"] == key.as_str());
-            let secret = json!({ "k": URL_SAFE_NO_PAD.encode(SECRET.trim_end()) });
+            let secret = json!({ "k": URL_SAFE_NO_PAD.encode(fixture.secret.trim_end()) });
             let (signed, signature) = case.token.rsplit_once('.')?;
+            let algorithm = algorithm.replace("Ed25519", "EdDSA").to_uppercase();
             Some((algorithm, material(jwk.unwrap_or(&secret)), signed.to_owned(), signature.to_owned()))
         })
         .collect();
@@ -60,7 +83,7 @@ fn host_knows_the_signatures() {
         assert_eq!(jwk["kty"], kty, "{algorithm} was asked for with a key of another kind");
         let signature = URL_SAFE_NO_PAD.encode(signature);
         Ok(genuine.iter().any(|(its_algorithm, its_key, its_message, its_signature)| {
-            its_algorithm.to_uppercase() == algorithm
+            *its_algorithm == algorithm
                 && *its_key == material(&jwk)
                 && its_message.as_bytes() == message
                 && *its_signature == signature
@@ -130,18 +153,20 @@ fn token(claims: &Value) -> String {
 
 #[test]
 fn tokens_of_other_libraries_and_of_attackers() {
-    host_knows_the_signatures();
-    let set = plugin(&json!({}));
-    let secret = plugin(&json!({ "secret-file": SECRET }));
-    for case in cases() {
-        let plugin = if case.config == "secret" { &secret } else { &set };
-        let bearer = format!("Bearer {}", case.token);
-        let said = check(plugin, &[("authorization", &bearer)]);
-        assert_eq!(said, case.verdict, "{}", case.name);
-        if let Verdict::Deny(denial) = ask(plugin, &[("authorization", &bearer)]) {
-            let parts = case.token.split('.').filter(|part| part.len() > 8);
-            for part in parts {
-                assert!(!denial.message.contains(part), "{} shows the token", case.name);
+    for fixture in &FIXTURES {
+        host_knows_the_signatures(fixture);
+        let set = plugin(&json!({ "jwks": fixture.keys }));
+        let secret = plugin(&json!({ "secret-file": fixture.secret }));
+        for case in fixture.cases() {
+            let plugin = if case.config == "secret" { &secret } else { &set };
+            let bearer = format!("Bearer {}", case.token);
+            let said = check(plugin, &[("authorization", &bearer)]);
+            assert_eq!(said, case.verdict, "{}", case.name);
+            if let Verdict::Deny(denial) = ask(plugin, &[("authorization", &bearer)]) {
+                let parts = case.token.split('.').filter(|part| part.len() > 8);
+                for part in parts {
+                    assert!(!denial.message.contains(part), "{} shows the token", case.name);
+                }
             }
         }
     }
@@ -280,7 +305,7 @@ fn only_allowed_algorithms_count_and_a_key_has_one() {
 fn mistakes_name_the_option_and_never_a_key() {
     host_believes_everything();
     let jwks = |key: Value| json!({ "jwks": json!({ "keys": [key] }).to_string() });
-    let one = "set one of `jwks`, `secret-file` and `secret`";
+    let one = "set one of `jwks`, `jwks-url`, `secret-file` and `secret`";
     let none = "`jwks.json`: none of its 1 keys checks signatures by an allowed algorithm";
     let rsa = |more: Value| {
         let mut key = json!({ "kty": "RSA", "kid": "a", "n": "AQAB", "e": "AQAB" });
@@ -299,7 +324,7 @@ fn mistakes_name_the_option_and_never_a_key() {
         (
             json!({ "algorithms": ["none"] }),
             "`algorithms`: `none` is none of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, \
-             ES512, EdDSA",
+             ES512, EdDSA, Ed25519",
         ),
         (
             json!({ "secret": "hunter2" }),

@@ -1,8 +1,7 @@
-//! A token in JWS compact serialization (RFC 7515 section 7.1), up to the point where its signature has been checked.
+//! A token in JWS compact serialization (RFC 7515 section 7.1), up to its signature.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mlx_gate_plugin::crypto;
 
 use crate::json::{self, Object};
 use crate::keys::Key;
@@ -16,46 +15,41 @@ const LONGEST_KID: usize = 256;
 
 /// What a header says that matters here. Where else the key might be (`jku`, `jwk`, `x5u`, `x5c`) does not: RFC 8725 section
 /// 3.10.
-struct Header {
+pub(crate) struct Header {
     alg: String,
-    kid: Option<String>,
-    typ: Option<String>,
+    pub(crate) kid: Option<String>,
+    pub(crate) typ: Option<String>,
 }
 
-/// The claims of a token that one of the keys signed.
-pub(crate) fn verified(token: &str, keys: &[Key], typ: Option<&str>) -> Result<Object, Refusal> {
-    if token.len() > LONGEST_TOKEN {
-        return Err(Refusal::invalid(format!("the token is longer than {LONGEST_TOKEN} bytes")));
-    }
-    let malformed = || Refusal::invalid("the token is not three parts in base64url");
-    let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else {
-        return Err(malformed());
-    };
-    let signed = &token[..header.len() + 1 + payload.len()];
-    let [header, payload, signature] =
-        [header, payload, signature].map(|part| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed()));
-    let (header, payload, signature) = (Header::read(&header?)?, payload?, signature?);
-
-    if let Some(wanted) = typ
-        && !header.typ.as_deref().is_some_and(|typ| same_type(typ, wanted))
-    {
-        return Err(Refusal::invalid(format!("the token's `typ` is not `{wanted}`")));
-    }
-    let mut keys = keys.iter().filter(|key| header.may_use(key)).peekable();
-    if keys.peek().is_none() {
-        return Err(Refusal::invalid("there is no key for the token's `kid` and `alg`"));
-    }
-    if !keys.any(|key| is_signed(signed, &signature, key)) {
-        return Err(Refusal::invalid("the token's signature is wrong"));
-    }
-    json::object(&payload)
-        .ok_or_else(|| Refusal::invalid("the token's claims are not a JSON object of unique names"))
+/// A token whose signature nobody has looked at yet.
+pub(crate) struct Token<'a> {
+    pub(crate) header: Header,
+    /// What the signature is over.
+    pub(crate) signed: &'a str,
+    payload: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
 }
 
-fn is_signed(signed: &str, signature: &[u8], key: &Key) -> bool {
-    crypto::verify(key.algorithm.id, &key.jwk, signed.as_bytes(), signature)
-        // The host took the key when the plugin was configured. It makes a 503 of a panic.
-        .unwrap_or_else(|error| panic!("a signature by {} cannot be checked: {error:?}", key.algorithm.name))
+impl<'a> Token<'a> {
+    pub(crate) fn read(token: &'a str) -> Result<Self, Refusal> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(Refusal::invalid(format!("the token is longer than {LONGEST_TOKEN} bytes")));
+        }
+        let malformed = || Refusal::invalid("the token is not three parts in base64url");
+        let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else {
+            return Err(malformed());
+        };
+        let signed = &token[..header.len() + 1 + payload.len()];
+        let [header, payload, signature] =
+            [header, payload, signature].map(|part| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed()));
+        Ok(Self { header: Header::read(&header?)?, signed, payload: payload?, signature: signature? })
+    }
+
+    /// What it says of itself, for whoever has checked the signature.
+    pub(crate) fn claims(&self) -> Result<Object, Refusal> {
+        json::object(&self.payload)
+            .ok_or_else(|| Refusal::invalid("the token's claims are not a JSON object of unique names"))
+    }
 }
 
 impl Header {
@@ -82,14 +76,14 @@ impl Header {
     }
 
     /// Whether this may be the key: of the same name, where both have one, and for this very algorithm.
-    fn may_use(&self, key: &Key) -> bool {
+    pub(crate) fn may_use(&self, key: &Key) -> bool {
         let named = self.kid.is_none() || key.kid.is_none() || self.kid == key.kid;
         named && key.algorithm.name == self.alg
     }
 }
 
 /// Media types, whose `application/` may be left out (RFC 7515 section 4.1.9).
-fn same_type(one: &str, other: &str) -> bool {
+pub(crate) fn same_type(one: &str, other: &str) -> bool {
     let short = |text: &str| {
         let lower = text.to_ascii_lowercase();
         lower.strip_prefix("application/").map(str::to_owned).unwrap_or(lower)

@@ -11,8 +11,10 @@ use crate::Error;
 use crate::bindings::v0_1::mlx_gate::plugin as v0_1;
 use crate::host::State;
 
+mod functions;
 mod ticker;
 
+use functions::Functions;
 pub(crate) use ticker::{Running, Ticker};
 
 /// Calls that may run at the same time: the slots of the instance pool.
@@ -20,6 +22,9 @@ const SLOTS: u32 = 500;
 
 /// The largest memory an instance in the pool can have. [`Limits`](crate::Limits) set the bound that counts.
 const SLOT_MEMORY: usize = 64 << 20;
+
+/// Machine code of functions that is kept for the next compilation, in bytes. The bundled plugins have some 8 MiB.
+const FUNCTIONS: usize = 32 << 20;
 
 /// The stack wasm code may use, and that of the fiber it runs on, which host functions share.
 const WASM_STACK: usize = 512 << 10;
@@ -37,12 +42,14 @@ pub(crate) struct Runtime {
 
 impl Runtime {
     pub(crate) fn new() -> Result<Self, Error> {
-        let engine = Engine::new(&settings(true)).or_else(|error| {
+        let functions = Arc::new(Functions::new(FUNCTIONS));
+        let engine = |pooled| settings(pooled, &functions).and_then(|settings| Engine::new(&settings));
+        let engine = engine(true).or_else(|error| {
             // The pool reserves gigabytes of addresses, which `ulimit -v` and some containers refuse.
             tracing::warn!(
                 "plugins run without the instance pool, some ten times slower: {error:#}. Is there a limit on virtual memory?"
             );
-            Engine::new(&settings(false))
+            engine(false)
         });
         let engine = engine.map_err(|error| Error::Runtime(format!("{error:#}")))?;
         let mut linker = Linker::new(&engine);
@@ -60,9 +67,10 @@ impl Runtime {
     }
 }
 
-fn settings(pooled: bool) -> Config {
+fn settings(pooled: bool, functions: &Arc<Functions>) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     config
+        .enable_incremental_compilation(functions.clone())?
         .epoch_interruption(true)
         // A third of the time of every call, for asynchronous components, which the interface does not have.
         .concurrency_support(false)
@@ -91,5 +99,5 @@ fn settings(pooled: bool) -> Config {
         config.memory_reservation(SLOT_MEMORY as u64);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
-    config
+    Ok(config)
 }

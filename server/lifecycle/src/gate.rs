@@ -1,45 +1,33 @@
 use std::sync::Arc;
-use std::time::Instant;
 
-use arc_swap::ArcSwap;
-use mlx_gate_core::{BoxFuture, Lifecycle, Passage, Phase};
+use mlx_gate_core::{
+    BoxFuture, Lifecycle, Passage, Phase, PluginAdmin, PluginChange, PluginChangeError, PluginState,
+};
 
-use crate::generation::Generation;
 use crate::journal::{Counters, Journal};
 use crate::passage::GatePassage;
-use crate::plugin::Plugin;
-use crate::runtime::Runtime;
+use crate::registry::Registry;
 use crate::{Bundled, Config, Error};
 
 /// The plugins of a server, in the order in which they are asked.
 pub struct Gate {
-    current: ArcSwap<Generation>,
+    registry: Arc<Registry>,
     journal: Arc<Journal>,
 }
 
 impl Gate {
     /// Loads all plugins. The first one that cannot be used stops it: a server with part of its gate is not what anybody
-    /// asked for. Runs on tokio, and settles and logs on the same runtime.
+    /// asked for. From then on their files are followed, and changes take effect while requests run.
+    ///
+    /// Runs on tokio, and settles and logs on the same runtime.
     pub async fn load(config: &Config, bundled: &[Bundled]) -> Result<Self, Error> {
-        let mut plugins = Vec::new();
-        if !config.plugins.is_empty() {
-            let runtime = Arc::new(Runtime::new()?);
-            for spec in &config.plugins {
-                let started = Instant::now();
-                let plugin = Plugin::load(&runtime, spec, bundled, &config.limits).await?;
-                let phases: Vec<_> = plugin.phases().iter().map(|phase| phase.as_str()).collect();
-                tracing::info!(
-                    plugin = plugin.name(),
-                    version = plugin.description().version,
-                    phases = phases.join(","),
-                    took_ms = started.elapsed().as_millis(),
-                    "plugin loaded"
-                );
-                plugins.push(Arc::new(plugin));
-            }
-        }
-        let current = ArcSwap::from_pointee(Generation::new(1, plugins));
-        Ok(Self { current, journal: Journal::start() })
+        let registry = Registry::load(config, bundled).await?;
+        Ok(Self { registry, journal: Journal::start() })
+    }
+
+    /// Reads all plugins, their files and outputs again. What fails is logged, and leaves its plugin as it is.
+    pub async fn reload(&self) {
+        self.registry.reload().await;
     }
 
     /// What has been settled and logged so far.
@@ -50,14 +38,32 @@ impl Gate {
 
 impl Lifecycle for Gate {
     fn begin(&self) -> Arc<dyn Passage> {
-        Arc::new(GatePassage::new(self.current.load_full(), self.journal.clone()))
+        Arc::new(GatePassage::new(self.registry.current(), self.journal.clone()))
     }
 
     fn authenticates(&self) -> bool {
-        self.current.load().has(Phase::Authenticate)
+        self.registry.peek().has(Phase::Authenticate)
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.journal.drain())
+    }
+}
+
+impl PluginAdmin for Gate {
+    fn list(&self) -> Vec<PluginState> {
+        self.registry.list()
+    }
+
+    fn generation(&self) -> u64 {
+        self.registry.generation()
+    }
+
+    fn change<'a>(
+        &'a self,
+        id: &'a str,
+        change: PluginChange,
+    ) -> BoxFuture<'a, Result<PluginState, PluginChangeError>> {
+        self.registry.change(id, change)
     }
 }

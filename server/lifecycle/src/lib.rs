@@ -3,7 +3,7 @@
 //! [`Gate::load`] takes the plugins of a configuration through load, inspection, configuration and self-test, and any
 //! mistake stops it with an [`Error`] that names the plugin. What comes out implements [`mlx_gate_core::Lifecycle`].
 //!
-//! Reading order: [`gate`] holds the plugins in force, `passage` takes one request through all phases, `journal` settles and
+//! Reading order: [`gate`] is the outside, `registry` holds the plugins in force and changes them while requests run, `passage` takes one request through all phases, `journal` settles and
 //! logs after it, [`plugin`] is one loaded plugin, `guest` calls its exports, `call` is an instance within its [`Limits`],
 //! `host` is what a plugin may call, `runtime` sets up wasmtime.
 
@@ -21,8 +21,10 @@ mod journal;
 mod options;
 mod passage;
 mod plugin;
+mod registry;
 mod runtime;
 pub mod static_keys;
+mod watch;
 
 pub use config::{
     Bundled, Config, HostOptions, Isolation, Limits, MalformedSpec, OptionValue, PluginSpec, Source,

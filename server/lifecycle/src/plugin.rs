@@ -1,29 +1,32 @@
 //! One loaded plugin.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mlx_gate_core::Phase;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::InstancePre;
 
 use crate::call::Instance;
 use crate::guest::{Call, Configuration, Guest};
 use crate::host::{Bounds, State};
 use crate::runtime::Runtime;
-use crate::{Bundled, Error, Failure, Limits, PluginSpec, Problem, answer, options};
+use crate::watch::Digest;
+use crate::{Failure, Limits, Problem, answer};
 
+mod alike;
 mod code;
 mod description;
+mod loading;
 mod snapshot;
 
-use code::Inspected;
 pub(crate) use description::Description;
-use snapshot::Setup;
+pub(crate) use loading::Loader;
+pub(crate) use snapshot::Code;
 
 /// A plugin that is configured and has passed its self-test.
 pub(crate) struct Plugin {
     name: Arc<str>,
-    description: Description,
-    phases: Vec<Phase>,
+    code: Arc<Code>,
     runtime: Arc<Runtime>,
     /// What a fresh instance is made from.
     component: InstancePre<State>,
@@ -31,64 +34,12 @@ pub(crate) struct Plugin {
     /// The configuration, where it could not be made part of the component.
     configuration: Option<Configuration>,
     limits: Limits,
+    /// The files it was made of, with what was in them.
+    files: Vec<(PathBuf, Digest)>,
+    fingerprint: Digest,
 }
 
 impl Plugin {
-    /// Loads, inspects, configures and tests a plugin.
-    pub(crate) async fn load(
-        runtime: &Arc<Runtime>,
-        spec: &PluginSpec,
-        bundled: &[Bundled],
-        limits: &Limits,
-    ) -> Result<Self, Error> {
-        Self::set_up(runtime, spec, bundled, limits)
-            .await
-            .map_err(|problem| Error::Plugin { plugin: spec.source.to_string(), problem: Box::new(problem) })
-    }
-
-    async fn set_up(
-        runtime: &Arc<Runtime>,
-        spec: &PluginSpec,
-        bundled: &[Bundled],
-        limits: &Limits,
-    ) -> Result<Self, Problem> {
-        let limits = spec.host.limits(limits);
-        let code = code::read(&spec.source, bundled)?;
-        let setup = Setup::compile(runtime, code).await?;
-        let inspected = code::inspect(&runtime.engine, setup.component())?;
-
-        let description = setup.describe(&inspected, &limits).await?;
-        let configuration = options::resolve(&spec.options, &description.schema)?;
-        let name: Arc<str> = description.name.as_str().into();
-        let (component, captured) = setup.configure(&name, &inspected, &configuration, &limits).await?;
-
-        let configuration = (!captured).then_some(configuration);
-        let plugin = Self::ready(runtime, description, inspected, &component, configuration, limits)?;
-        plugin.self_test().await?;
-        Ok(plugin)
-    }
-
-    fn ready(
-        runtime: &Arc<Runtime>,
-        description: Description,
-        inspected: Inspected,
-        component: &Component,
-        configuration: Option<Configuration>,
-        limits: Limits,
-    ) -> Result<Self, Problem> {
-        let component = runtime.linker.instantiate_pre(component)?;
-        Ok(Self {
-            name: description.name.as_str().into(),
-            guest: Guest::new(inspected.version, &component, &inspected.phases)?,
-            phases: inspected.phases,
-            runtime: runtime.clone(),
-            description,
-            component,
-            configuration,
-            limits,
-        })
-    }
-
     /// The name in logs and refusals.
     pub(crate) fn name(&self) -> &str {
         &self.name
@@ -96,19 +47,39 @@ impl Plugin {
 
     /// What it says of itself.
     pub(crate) fn description(&self) -> &Description {
-        &self.description
+        &self.code.description
     }
 
     /// The phases it takes part in, in the order of a request.
     pub(crate) fn phases(&self) -> &[Phase] {
-        &self.phases
+        &self.code.inspected.phases
+    }
+
+    /// Its code.
+    pub(crate) fn code(&self) -> &Arc<Code> {
+        &self.code
+    }
+
+    /// The files it was made of, with what was in them: its code, where that is a file, and those its options name.
+    pub(crate) fn files(&self) -> &[(PathBuf, Digest)] {
+        &self.files
+    }
+
+    /// A digest of all it was made of. Two plugins of one place that have the same are the same.
+    pub(crate) fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
+    /// What it is granted, in words.
+    pub(crate) fn grants(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether the request's instance is to be kept after this phase: the plugin is asked again before generation, and
     /// enough slots are free that requests which wait for their bodies do not hold up others.
     pub(crate) fn is_worth_keeping(&self, after: Phase) -> bool {
         let is_asked_again = |phase: &Phase| *phase > after && *phase != Phase::Log;
-        self.phases.iter().any(is_asked_again) && self.runtime.has_room()
+        self.phases().iter().any(is_asked_again) && self.runtime.has_room()
     }
 
     /// Makes a call in the instance given, or in a new one, and returns the instance with the answer. One that failed is

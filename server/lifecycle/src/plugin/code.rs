@@ -80,6 +80,7 @@ fn expect_component(bytes: &[u8]) -> Result<(), Problem> {
 }
 
 /// What a component turned out to be.
+#[derive(Debug, Clone)]
 pub(super) struct Inspected {
     pub(super) version: Version,
     /// The phases it takes part in, in the order of a request.

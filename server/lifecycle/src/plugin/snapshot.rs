@@ -10,28 +10,39 @@ use wasmtime::Store;
 use wasmtime::component::{self, Component, Lift, WasmList};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
-use super::Description;
-use super::code::Inspected;
+use super::code::{self, Inspected};
+use super::{Description, alike};
 use crate::call::Instance;
 use crate::guest::{Configuration, Guest};
 use crate::host::{Bounds, State};
 use crate::runtime::Runtime;
+use crate::watch::Digest;
 use crate::{Limits, Problem, answer};
 
-/// A component on its way to being configured.
-pub(super) struct Setup {
+/// A plugin's code: compiled and looked at, not configured. Every configuration starts from it, so it is kept as long as
+/// a plugin of it is in force.
+pub(crate) struct Code {
     runtime: Arc<Runtime>,
+    digest: Digest,
     bytes: Vec<u8>,
     component: Component,
     /// Whether `component` is the instrumented one, whose memory can be read.
     instrumented: bool,
+    pub(super) inspected: Inspected,
+    pub(super) description: Description,
 }
 
-impl Setup {
-    /// Compiles the component, instrumented if it can be.
-    pub(super) async fn compile(runtime: &Arc<Runtime>, bytes: Vec<u8>) -> Result<Self, Problem> {
+impl Code {
+    /// Compiles a component, instrumented if it can be, inspects it, and asks it what it is.
+    pub(super) async fn compile(
+        runtime: &Arc<Runtime>,
+        bytes: Vec<u8>,
+        digest: Digest,
+        limits: &Limits,
+    ) -> Result<Self, Problem> {
         let engine = runtime.engine.clone();
         let (bytes, instrumented, component) = blocking(move || {
+            let bytes = alike::with_globals_exported(&bytes).unwrap_or(bytes);
             let with_access = Wizer::new().instrument_component(&bytes).map(|(_, instrumented)| instrumented);
             let instrumented = with_access.is_ok();
             let component = match with_access {
@@ -41,34 +52,36 @@ impl Setup {
             (bytes, instrumented, component)
         })
         .await?;
-        Ok(Self { runtime: runtime.clone(), bytes, component: component?, instrumented })
-    }
-
-    pub(super) fn component(&self) -> &Component {
-        &self.component
-    }
-
-    /// Asks the plugin what it is.
-    pub(super) async fn describe(
-        &self,
-        inspected: &Inspected,
-        limits: &Limits,
-    ) -> Result<Description, Problem> {
-        let (mut instance, guest) = self.instance("?".into(), inspected, limits).await?;
+        let component = component?;
+        let inspected = code::inspect(&runtime.engine, &component)?;
+        let (mut instance, guest) = instantiate(runtime, &component, &inspected, "?".into(), limits).await?;
         let info = guest.describe(&mut instance).await;
-        Description::new(info.map_err(|failure| Problem::Call { function: "describe", failure })?)
+        let info = info.map_err(|failure| Problem::Call { function: "describe", failure })?;
+        let description = Description::new(info)?;
+        let runtime = runtime.clone();
+        Ok(Self { runtime, digest, bytes, component, instrumented, inspected, description })
+    }
+
+    /// SHA-256 of the component as it was read.
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The version of the interface it was built for.
+    pub(crate) fn interface(&self) -> &'static str {
+        self.inspected.version.as_str()
     }
 
     /// Configures the plugin. Returns what instances are made from, and whether it holds the configuration: where the
     /// memory cannot be captured, every instance has to be configured anew.
     pub(super) async fn configure(
         &self,
-        name: &Arc<str>,
-        inspected: &Inspected,
         configuration: &Configuration,
         limits: &Limits,
     ) -> Result<(Component, bool), Problem> {
-        let (mut instance, guest) = self.instance(name.clone(), inspected, limits).await?;
+        let name: Arc<str> = self.description.name.as_str().into();
+        let (mut instance, guest) =
+            instantiate(&self.runtime, &self.component, &self.inspected, name.clone(), limits).await?;
         guest
             .configure(&mut instance, configuration)
             .await
@@ -79,7 +92,7 @@ impl Setup {
             })?;
         if !self.instrumented {
             tracing::warn!(
-                plugin = &**name,
+                plugin = &*name,
                 "the configured plugin cannot be captured, so every request configures it anew, which is slow"
             );
             return Ok((self.component.clone(), false));
@@ -89,22 +102,24 @@ impl Setup {
         let component = blocking(move || Component::from_binary(&engine, &snapshot)).await??;
         Ok((component, true))
     }
+}
 
-    async fn instance(
-        &self,
-        name: Arc<str>,
-        inspected: &Inspected,
-        limits: &Limits,
-    ) -> Result<(Instance, Guest), Problem> {
-        let component = self.runtime.linker.instantiate_pre(&self.component)?;
-        let guest = Guest::new(inspected.version, &component, &inspected.phases)?;
-        let bounds = Bounds { time: limits.configure, memory: limits.memory, transfer: limits.transfer };
-        let state = State::new(name, bounds).while_configuring();
-        let instance = Instance::new(&self.runtime, &component, state)
-            .await
-            .map_err(|failure| Problem::Call { function: "instantiation", failure })?;
-        Ok((instance, guest))
-    }
+/// An instance that is not configured.
+async fn instantiate(
+    runtime: &Runtime,
+    component: &Component,
+    inspected: &Inspected,
+    name: Arc<str>,
+    limits: &Limits,
+) -> Result<(Instance, Guest), Problem> {
+    let component = runtime.linker.instantiate_pre(component)?;
+    let guest = Guest::new(inspected.version, &component, &inspected.phases)?;
+    let bounds = Bounds { time: limits.configure, memory: limits.memory, transfer: limits.transfer };
+    let state = State::new(name, bounds).while_configuring();
+    let instance = Instance::new(runtime, &component, state)
+        .await
+        .map_err(|failure| Problem::Call { function: "instantiation", failure })?;
+    Ok((instance, guest))
 }
 
 async fn capture(bytes: &[u8], instance: &mut Instance) -> Result<Vec<u8>, Problem> {
@@ -170,6 +185,8 @@ impl ComponentInstanceState for Reader<'_> {
 }
 
 /// Compiling takes tens of milliseconds and more: off the async threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|failed| Problem::Invalid(failed.to_string()))
 }

@@ -1,0 +1,141 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256, digest};
+use mlx_gate_core::Phase;
+
+use super::snapshot::{Code, blocking};
+use super::{Plugin, code};
+use crate::guest::{Configuration, Guest};
+use crate::runtime::Runtime;
+use crate::watch::Digest;
+use crate::{Bundled, Error, Limits, PluginSpec, Problem, Source, options};
+
+/// Makes plugins.
+pub(crate) struct Loader {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) bundled: Vec<Bundled>,
+    /// The usual ones.
+    pub(crate) limits: Limits,
+}
+
+/// A plugin whose code has been compiled and whose options have been checked. It has not seen them yet.
+pub(crate) struct Prepared {
+    /// For errors.
+    source: String,
+    runtime: Arc<Runtime>,
+    code: Arc<Code>,
+    configuration: Configuration,
+    limits: Limits,
+    files: Vec<(PathBuf, Digest)>,
+    fingerprint: Digest,
+}
+
+impl Loader {
+    /// Reads, compiles and inspects a plugin's code, unless it is among the known, and resolves its options.
+    pub(crate) async fn prepare(&self, spec: &PluginSpec, known: &[Arc<Code>]) -> Result<Prepared, Error> {
+        self.read(spec, known).await.map_err(|problem| about(spec.source.to_string(), problem))
+    }
+
+    async fn read(&self, spec: &PluginSpec, known: &[Arc<Code>]) -> Result<Prepared, Problem> {
+        let limits = spec.host.limits(&self.limits);
+        let (source, bundled) = (spec.source.clone(), self.bundled.clone());
+        let (bytes, digest) = blocking(move || {
+            let bytes = code::read(&source, &bundled)?;
+            let digest = sha256(&bytes);
+            Ok::<_, Problem>((bytes, digest))
+        })
+        .await??;
+        let code = match known.iter().find(|code| *code.digest() == digest) {
+            Some(code) => code.clone(),
+            None => Arc::new(Code::compile(&self.runtime, bytes, digest, &limits).await?),
+        };
+        let (options, described) = (spec.options.clone(), code.clone());
+        let resolve = move || options::resolve(&options, &described.description.schema);
+        let configuration = blocking(resolve).await??;
+        let mut files: Vec<_> = configuration
+            .files
+            .iter()
+            .map(|file| (PathBuf::from(&file.path), sha256(&file.content)))
+            .collect();
+        if let Source::File(path) = &spec.source {
+            files.insert(0, (path.clone(), digest));
+        }
+        let fingerprint = fingerprint(&digest, &configuration);
+        let source = spec.source.to_string();
+        Ok(Prepared {
+            source,
+            runtime: self.runtime.clone(),
+            code,
+            configuration,
+            limits,
+            files,
+            fingerprint,
+        })
+    }
+}
+
+impl Prepared {
+    /// See [`Plugin::fingerprint`].
+    pub(crate) fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
+    /// The phases it takes part in.
+    pub(crate) fn phases(&self) -> &[Phase] {
+        &self.code.inspected.phases
+    }
+
+    /// Configures and tests the plugin.
+    pub(crate) async fn finish(self) -> Result<Plugin, Error> {
+        let source = self.source.clone();
+        self.configure().await.map_err(|problem| about(source, problem))
+    }
+
+    async fn configure(self) -> Result<Plugin, Problem> {
+        let Self { runtime, code, configuration, limits, files, fingerprint, .. } = self;
+        let (component, captured) = code.configure(&configuration, &limits).await?;
+        let component = runtime.linker.instantiate_pre(&component)?;
+        let plugin = Plugin {
+            name: code.description.name.as_str().into(),
+            guest: Guest::new(code.inspected.version, &component, &code.inspected.phases)?,
+            code,
+            runtime,
+            component,
+            configuration: (!captured).then_some(configuration),
+            limits,
+            files,
+            fingerprint,
+        };
+        plugin.self_test().await?;
+        Ok(plugin)
+    }
+}
+
+fn about(source: String, problem: Problem) -> Error {
+    Error::Plugin { plugin: source, problem: Box::new(problem) }
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    let mut found = [0; 32];
+    found.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    found
+}
+
+/// Each part is preceded by its length, so that no two sequences of parts read the same.
+fn fingerprint(code: &Digest, configuration: &Configuration) -> Digest {
+    let mut context = Context::new(&SHA256);
+    let mut part = |bytes: &[u8]| {
+        context.update(&(bytes.len() as u64).to_le_bytes());
+        context.update(bytes);
+    };
+    part(code);
+    part(configuration.json.expose().as_bytes());
+    for file in &configuration.files {
+        part(file.path.as_bytes());
+        part(&file.content);
+    }
+    let mut found = [0; 32];
+    found.copy_from_slice(context.finish().as_ref());
+    found
+}

@@ -1,0 +1,254 @@
+//! The plugins of a server while it runs: each in its place, changed one at a time beside the requests.
+//!
+//! A change makes a whole new plugin (code, grants, configuration, self-test) off the requests' path. Only then is a new
+//! generation put in force, by storing one pointer; it shares the other plugins with the one before. Requests keep the
+//! generation they began with, and the last of them to end lets go of it. Where anything fails, nothing has happened.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use mlx_gate_core::{BoxFuture, Phase, PluginAdmin, PluginChange, PluginChangeError, PluginState};
+use tokio::sync::Mutex;
+
+use crate::generation::Generation;
+use crate::plugin::{Loader, Plugin};
+use crate::runtime::Runtime;
+use crate::watch::{Report, Watcher};
+use crate::{Bundled, Config, Error, OptionValue, Source};
+
+mod follow;
+mod slot;
+
+use slot::{InForce, Slot};
+
+/// Every plugin of a gate in its place.
+pub(crate) struct Registry {
+    /// `None` where there are no plugins, and none can come.
+    loader: Option<Loader>,
+    /// In the order in which they are asked. Places never move.
+    slots: Vec<Slot>,
+    current: ArcSwap<Generation>,
+    /// Held while a change is made: each builds on the one before.
+    turn: Mutex<()>,
+    watcher: OnceLock<Watcher>,
+}
+
+impl Registry {
+    /// Loads all plugins and follows their files. The first one that cannot be used stops it.
+    pub(crate) async fn load(config: &Config, bundled: &[Bundled]) -> Result<Arc<Self>, Error> {
+        let mut slots: Vec<Slot> = Vec::new();
+        let mut loader = None;
+        if !config.plugins.is_empty() {
+            let loader = loader.insert(Loader {
+                runtime: Arc::new(Runtime::new()?),
+                bundled: bundled.to_vec(),
+                limits: config.limits.clone(),
+            });
+            for spec in &config.plugins {
+                let started = Instant::now();
+                let plugin = Arc::new(loader.prepare(spec, &[]).await?.finish().await?);
+                let id = unique(plugin.name(), &slots);
+                tracing::info!(
+                    plugin = id,
+                    version = plugin.description().version,
+                    phases = names(plugin.phases()),
+                    took_ms = started.elapsed().as_millis(),
+                    "plugin loaded"
+                );
+                slots.push(Slot::new(id, InForce::new(spec.clone(), plugin, 1)));
+            }
+        }
+        let plugins = slots.iter().map(Slot::plugin).collect();
+        let current = ArcSwap::from_pointee(Generation::new(1, plugins));
+        let registry = Self { loader, slots, current, turn: Mutex::new(()), watcher: OnceLock::new() };
+        let registry = Arc::new(registry);
+        follow::start(&registry);
+        Ok(registry)
+    }
+
+    /// The plugins in force.
+    pub(crate) fn current(&self) -> Arc<Generation> {
+        self.current.load_full()
+    }
+
+    /// The same, for a look that does not last.
+    pub(crate) fn peek(&self) -> arc_swap::Guard<Arc<Generation>> {
+        self.current.load()
+    }
+
+    /// Reads everything again: code, files, outputs. Failures are logged, and leave their plugins as they are.
+    pub(crate) async fn reload(&self) {
+        for slot in &self.slots {
+            // Logged and kept where it was found.
+            let _ = self.change_one(&slot.id, PluginChange::Reload).await;
+        }
+    }
+
+    async fn change_one(&self, id: &str, change: PluginChange) -> Result<PluginState, PluginChangeError> {
+        let place = self.slots.iter().position(|slot| slot.id == id).ok_or_else(|| {
+            let known = self.slots.iter().map(|slot| slot.id.clone()).collect();
+            PluginChangeError::Unknown { id: id.to_owned(), known }
+        })?;
+        let slot = &self.slots[place];
+        let _turn = self.turn.lock().await;
+        let outcome = match change {
+            PluginChange::RollBack => self.roll_back(place, slot),
+            change => self.replace(place, slot, change).await.map_err(PluginChangeError::Rejected),
+        };
+        if let Err(PluginChangeError::Rejected(reason)) = &outcome {
+            slot.failed(reason);
+            tracing::error!(
+                plugin = slot.id,
+                "the plugin is not changed, and what was in force stays: {reason}"
+            );
+        }
+        outcome.map(|()| slot.state())
+    }
+
+    /// Makes a new plugin and puts it in force.
+    async fn replace(&self, place: usize, slot: &Slot, change: PluginChange) -> Result<(), String> {
+        let started = Instant::now();
+        let Some(loader) = &self.loader else { return Ok(()) };
+        let before = slot.in_force();
+        let is_reload = change == PluginChange::Reload;
+        let may_lose_phases = matches!(change, PluginChange::Source(_));
+        let mut spec = before.spec.clone();
+        match change {
+            PluginChange::Source(source) => spec.source = Source::from(&*source),
+            PluginChange::Options(options) => {
+                spec.options =
+                    options.into_iter().map(|(name, value)| (name, OptionValue::Json(value))).collect();
+            }
+            PluginChange::Reload | PluginChange::RollBack => {}
+        }
+        let explain = |error: Error| error.to_string();
+        let prepared = loader.prepare(&spec, &slot.codes()).await.map_err(explain)?;
+        if is_reload && prepared.fingerprint() == before.plugin.fingerprint() {
+            slot.recovered();
+            return Ok(());
+        }
+        self.expect_phases(&before.plugin, prepared.phases(), may_lose_phases)?;
+        let plugin = Arc::new(prepared.finish().await.map_err(explain)?);
+        let version = plugin.description().version.clone();
+        let generation = self.put(place, plugin.clone());
+        slot.replace(InForce::new(spec, plugin, generation));
+        self.follow(place, slot);
+        tracing::info!(
+            plugin = slot.id,
+            version,
+            was = before.plugin.description().version,
+            generation,
+            took_ms = started.elapsed().as_millis(),
+            "plugin changed"
+        );
+        Ok(())
+    }
+
+    /// Puts what was in force before the last change in force again, as it was: it needs nothing but the pointer. Files
+    /// are followed from where they are now, so that the change which was taken back does not come again by itself.
+    fn roll_back(&self, place: usize, slot: &Slot) -> Result<(), PluginChangeError> {
+        let nothing = || PluginChangeError::NothingBefore(slot.id.clone());
+        let former = slot.former().ok_or_else(nothing)?;
+        self.expect_phases(&slot.plugin(), former.plugin.phases(), true)
+            .map_err(PluginChangeError::Rejected)?;
+        let generation = self.put(place, former.plugin.clone());
+        slot.replace(InForce::new(former.spec, former.plugin, generation));
+        tracing::info!(plugin = slot.id, generation, "plugin rolled back");
+        Ok(())
+    }
+
+    /// What a plugin decides must not stop being decided by accident, and never may a server stop asking who is there.
+    fn expect_phases(&self, before: &Plugin, after: &[Phase], may_lose: bool) -> Result<(), String> {
+        let lost: Vec<Phase> =
+            before.phases().iter().copied().filter(|phase| !after.contains(phase)).collect();
+        let authenticators = self.peek().chain(Phase::Authenticate).count();
+        if lost.contains(&Phase::Authenticate) && authenticators == 1 {
+            return Err("the new code does not authenticate, and no other plugin does: everybody could walk in. Start the \
+                        server anew to run it without authentication"
+                .to_owned());
+        }
+        if lost.is_empty() || may_lose {
+            return Ok(());
+        }
+        Err(format!(
+            "the new code does not take part in {}, and the one in force does. If that is meant, ask for it: `mlx-gate \
+             plugin swap`, or the admin API with the source",
+            names(&lost)
+        ))
+    }
+
+    /// Puts a generation with this plugin in its place in force, and gives its number.
+    fn put(&self, place: usize, plugin: Arc<Plugin>) -> u64 {
+        let current = self.current.load();
+        let mut plugins = current.plugins.clone();
+        plugins[place] = plugin;
+        let number = current.number + 1;
+        self.current.store(Arc::new(Generation::new(number, plugins)));
+        number
+    }
+
+    /// Follows the files that the plugin in force was made of.
+    fn follow(&self, place: usize, slot: &Slot) {
+        let InForce { spec, plugin, .. } = slot.in_force();
+        if let Some(watcher) = self.watcher.get() {
+            let files = if spec.host.watch { plugin.files().to_vec() } else { Vec::new() };
+            watcher.follow(place, files);
+        }
+    }
+
+    /// What the watcher says about the files of one place.
+    async fn take(&self, place: usize, report: Report) {
+        let Some(slot) = self.slots.get(place) else { return };
+        match report {
+            Report::Changed(paths) => {
+                let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+                tracing::info!(
+                    plugin = slot.id,
+                    files = paths.join(", "),
+                    "files of the plugin have changed"
+                );
+                // Logged and kept where it was found.
+                let _ = self.change_one(&slot.id, PluginChange::Reload).await;
+            }
+            Report::Trouble(path, reason) => {
+                let reason = format!("{} cannot be read any more: {reason}", path.display());
+                tracing::error!(plugin = slot.id, "{reason}; what was read from it before stays in force");
+                slot.troubled(reason);
+            }
+            Report::Recovered(path) => {
+                tracing::info!(plugin = slot.id, "{} can be read again, and is as it was", path.display());
+                slot.recovered();
+            }
+        }
+    }
+}
+
+impl PluginAdmin for Registry {
+    fn list(&self) -> Vec<PluginState> {
+        self.slots.iter().map(Slot::state).collect()
+    }
+
+    fn generation(&self) -> u64 {
+        self.peek().number
+    }
+
+    fn change<'a>(
+        &'a self,
+        id: &'a str,
+        change: PluginChange,
+    ) -> BoxFuture<'a, Result<PluginState, PluginChangeError>> {
+        Box::pin(self.change_one(id, change))
+    }
+}
+
+/// The name, with a number where it is taken.
+fn unique(name: &str, slots: &[Slot]) -> String {
+    let taken = |id: &str| slots.iter().any(|slot| slot.id == id);
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(|id| !taken(id)).unwrap_or_default()
+}
+
+fn names(phases: &[Phase]) -> String {
+    phases.iter().map(|phase| phase.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,145 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mlx_gate_core::PluginState;
+
+use crate::PluginSpec;
+use crate::plugin::{Code, Plugin};
+
+/// The place of one `--plugin`, whatever plugin is in it.
+pub(super) struct Slot {
+    /// Unique, and for good: what the first plugin called itself.
+    pub(super) id: String,
+    state: Mutex<State>,
+}
+
+/// A plugin with what it was made of.
+#[derive(Clone)]
+pub(super) struct InForce {
+    pub(super) spec: PluginSpec,
+    pub(super) plugin: Arc<Plugin>,
+    generation: u64,
+    since_ms: u64,
+}
+
+struct State {
+    in_force: InForce,
+    /// What was in force before the last change.
+    former: Option<InForce>,
+    changes: u64,
+    failures: u64,
+    last_failure: Option<(u64, String)>,
+    /// The last failure is that a file cannot be read, and not yet a change that failed.
+    in_trouble: bool,
+}
+
+impl InForce {
+    pub(super) fn new(spec: PluginSpec, plugin: Arc<Plugin>, generation: u64) -> Self {
+        Self { spec, plugin, generation, since_ms: now_ms() }
+    }
+}
+
+impl Slot {
+    pub(super) fn new(id: String, in_force: InForce) -> Self {
+        let state =
+            State { in_force, former: None, changes: 0, failures: 0, last_failure: None, in_trouble: false };
+        Self { id, state: Mutex::new(state) }
+    }
+
+    pub(super) fn plugin(&self) -> Arc<Plugin> {
+        self.lock().in_force.plugin.clone()
+    }
+
+    pub(super) fn in_force(&self) -> InForce {
+        self.lock().in_force.clone()
+    }
+
+    pub(super) fn former(&self) -> Option<InForce> {
+        self.lock().former.clone()
+    }
+
+    /// The compiled code at hand, which a new plugin of the same code need not compile.
+    pub(super) fn codes(&self) -> Vec<Arc<Code>> {
+        let state = self.lock();
+        let former = state.former.iter();
+        former.chain([&state.in_force]).map(|plugin| plugin.plugin.code().clone()).collect()
+    }
+
+    /// Another plugin is in force.
+    pub(super) fn replace(&self, in_force: InForce) {
+        let mut state = self.lock();
+        state.changes += 1;
+        state.last_failure = None;
+        state.in_trouble = false;
+        let before = std::mem::replace(&mut state.in_force, in_force);
+        let gone = state.former.replace(before);
+        drop(state);
+        // Unless a request still uses it, its machine code is unmapped now, which is nothing to do under the lock.
+        drop(gone);
+    }
+
+    /// A change failed.
+    pub(super) fn failed(&self, reason: &str) {
+        let mut state = self.lock();
+        state.failures += 1;
+        state.in_trouble = false;
+        state.last_failure = Some((now_ms(), reason.to_owned()));
+    }
+
+    /// A file cannot be read.
+    pub(super) fn troubled(&self, reason: String) {
+        let mut state = self.lock();
+        state.in_trouble = true;
+        state.last_failure = Some((now_ms(), reason));
+    }
+
+    /// All files can be read, and hold what is in force.
+    pub(super) fn recovered(&self) {
+        let mut state = self.lock();
+        if std::mem::take(&mut state.in_trouble) {
+            state.last_failure = None;
+        }
+    }
+
+    pub(super) fn state(&self) -> PluginState {
+        let state = self.lock();
+        let InForce { spec, plugin, generation, since_ms } = &state.in_force;
+        PluginState {
+            id: self.id.clone(),
+            name: plugin.name().to_owned(),
+            version: plugin.description().version.clone(),
+            source: spec.source.to_string(),
+            digest: hex(plugin.code().digest()),
+            interface: plugin.code().interface(),
+            phases: plugin.phases().to_vec(),
+            files: plugin.files().iter().map(|(path, _)| path.display().to_string()).collect(),
+            grants: plugin.grants(),
+            generation: *generation,
+            since_ms: *since_ms,
+            changes: state.changes,
+            failures: state.failures,
+            can_roll_back: state.former.is_some(),
+            last_failure: state.last_failure.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that is done under the lock leaves it half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -2,15 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access_log;
 mod auth;
+mod authz;
 mod chat;
 mod clients;
 mod configuration;
+mod external;
 mod hostile;
 mod htpasswd;
 mod hub;
+mod jwks;
 mod jwt;
 mod logs;
 mod requests;
 mod shutdown;
 mod startup;
+mod tags;

@@ -5,8 +5,10 @@ mod client;
 mod folder;
 mod guest;
 mod server;
+mod web;
 
 pub use client::{Client, Events, Reply, question_body};
 pub use folder::Folder;
 pub use guest::{built_guest, component, guest};
 pub use server::{Ended, Server, run};
+pub use web::{Answer, Asked, Web};

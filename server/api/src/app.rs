@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use mlx_gate_core::{BoxFuture, Engine, EngineError, EventStream, Lifecycle, ModelCard, Prepared, Request};
 
+use crate::counters::Counters;
 use crate::drain::Drain;
 use crate::permission::Permit;
 use crate::{Config, routes};
@@ -16,12 +17,19 @@ struct Parts {
     lifecycle: Arc<dyn Lifecycle>,
     config: Config,
     drain: Drain,
+    counters: Counters,
 }
 
 impl App {
     /// Wires the HTTP side to an engine and a gate.
     pub fn new(engine: Arc<dyn Engine>, lifecycle: Arc<dyn Lifecycle>, config: Config) -> Self {
-        Self(Arc::new(Parts { engine, lifecycle, config, drain: Drain::default() }))
+        Self(Arc::new(Parts {
+            engine,
+            lifecycle,
+            config,
+            drain: Drain::default(),
+            counters: Counters::default(),
+        }))
     }
 
     /// The service that answers requests: every route behind the gate, `/health` and `/ready` before it.
@@ -63,6 +71,10 @@ impl App {
 
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     pub(crate) fn admission(&self) -> &Drain {

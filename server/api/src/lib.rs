@@ -10,10 +10,14 @@
 //! 3. `routes`: the one table from which the router is built;
 //! 4. a dialect's folder (`openai`): the body becomes a `core::Request`, events become wire JSON;
 //! 5. `permission`: may they, may they now, on whose account; what comes out is the one thing that starts a generation.
+//!
+//! [`Admin`] is the API of those who run the server, on a listener of its own.
 
+mod admin;
 mod app;
 mod body;
 mod config;
+mod counters;
 mod deadline;
 mod drain;
 mod error;
@@ -29,6 +33,7 @@ mod routes;
 mod serve;
 mod sse;
 
+pub use admin::{Admin, AdminListener};
 pub use app::App;
 pub use config::Config;
 pub use serve::serve;

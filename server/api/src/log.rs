@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use mlx_gate_core::{Admission, Dialect, Ended, Event, Outcome, Passage, Principal, Priority, Tags, Usage};
 use tokio::time::Instant;
 
+use crate::App;
 use crate::error::{self, Answer};
 use crate::peer::Origin;
 use crate::routes::Route;
@@ -20,8 +21,11 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 #[derive(Clone)]
 pub(crate) struct Record(Arc<Mutex<Fields>>);
 
-/// Ends the passage through the gate and writes the line when dropped.
-pub(crate) struct Closing(Record);
+/// Ends the passage through the gate, counts the request and writes its line when dropped.
+pub(crate) struct Closing {
+    record: Record,
+    app: App,
+}
 
 struct Fields {
     id: String,
@@ -206,8 +210,8 @@ impl Record {
 }
 
 impl Closing {
-    pub(crate) const fn new(record: Record) -> Self {
-        Self(record)
+    pub(crate) const fn new(record: Record, app: App) -> Self {
+        Self { record, app }
     }
 }
 
@@ -289,9 +293,10 @@ impl Fields {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        let fields = self.0.fields();
+        let fields = self.record.fields();
         let ended = fields.ended();
         fields.write(&ended);
+        self.app.counters().count(&ended);
         if let Some(passage) = &fields.passage {
             passage.finish(ended);
         }

@@ -43,7 +43,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     let route = routes::of(&request);
     let dialect = route.map_or(Dialect::OpenAi, |route| route.dialect);
     let record = Record::open(&id, request.method(), route, dialect, started);
-    let closing = Closing::new(record.clone());
+    let closing = Closing::new(record.clone(), app.clone());
 
     let admitted = app.admission().admit();
     let mut response = if admitted.is_some() {

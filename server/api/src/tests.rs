@@ -7,7 +7,7 @@ mod drain;
 mod endings;
 mod engine_errors;
 mod fake_gate;
-mod fakes;
+pub(crate) mod fakes;
 mod forged;
 mod gate;
 mod log;

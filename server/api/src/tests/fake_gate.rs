@@ -13,40 +13,40 @@ const TENANT: &str = "acme";
 
 /// A gate that knows one key and allows everything, unless a test says otherwise. Clones share what they saw.
 #[derive(Clone, Default)]
-pub(super) struct FakeGate {
+pub(crate) struct FakeGate {
     /// What a phase says instead of yes.
-    pub(super) refuses: Option<(Phase, Refusal)>,
+    pub(crate) refuses: Option<(Phase, Refusal)>,
     /// A phase that never answers.
-    pub(super) hangs: Option<Phase>,
+    pub(crate) hangs: Option<Phase>,
     /// No plugin authenticates.
-    pub(super) open: bool,
-    pub(super) expires_at_ms: Option<u64>,
-    pub(super) constraints: Constraints,
-    pub(super) admission: Admission,
-    pub(super) tags: Tags,
-    pub(super) seen: Arc<Seen>,
+    pub(crate) open: bool,
+    pub(crate) expires_at_ms: Option<u64>,
+    pub(crate) constraints: Constraints,
+    pub(crate) admission: Admission,
+    pub(crate) tags: Tags,
+    pub(crate) seen: Arc<Seen>,
 }
 
 /// What a gate was asked.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     phases: Mutex<Vec<Phase>>,
-    pub(super) heads: Mutex<Vec<RequestHead>>,
+    pub(crate) heads: Mutex<Vec<RequestHead>>,
     operations: Mutex<Vec<(Phase, Operation)>>,
     /// How requests ended.
-    pub(super) ended: watch::Sender<Vec<Ended>>,
+    pub(crate) ended: watch::Sender<Vec<Ended>>,
     /// Whether what was reserved has been waited for.
-    pub(super) drained: Mutex<bool>,
+    pub(crate) drained: Mutex<bool>,
 }
 
 impl Seen {
     /// The phases of the only request in their order, `Log` for its end.
-    pub(super) fn phases(&self) -> Vec<Phase> {
+    pub(crate) fn phases(&self) -> Vec<Phase> {
         self.phases.lock().unwrap().clone()
     }
 
     /// The operation a phase was asked about.
-    pub(super) fn operation(&self, phase: Phase) -> Operation {
+    pub(crate) fn operation(&self, phase: Phase) -> Operation {
         let operations = self.operations.lock().unwrap();
         let (_, operation) =
             operations.iter().find(|(asked, _)| *asked == phase).expect("the phase was asked");
@@ -54,7 +54,7 @@ impl Seen {
     }
 
     /// How the only request ended, once it has.
-    pub(super) async fn ended(&self) -> Ended {
+    pub(crate) async fn ended(&self) -> Ended {
         let mut ended = self.ended.subscribe();
         let ended = ended.wait_for(|ended| !ended.is_empty()).await.expect("the gate is there");
         let [ended] = ended.as_slice() else { panic!("more than one end: {ended:?}") };
@@ -63,7 +63,7 @@ impl Seen {
 }
 
 impl FakeGate {
-    pub(super) fn refusing(phase: Phase, refusal: Refusal) -> Self {
+    pub(crate) fn refusing(phase: Phase, refusal: Refusal) -> Self {
         Self { refuses: Some((phase, refusal)), ..Self::default() }
     }
 

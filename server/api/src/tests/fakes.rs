@@ -16,34 +16,34 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-pub(super) use super::fake_gate::FakeGate;
+pub(crate) use super::fake_gate::FakeGate;
 use crate::{App, Config};
 
 /// The credential that the fake gate knows, and that must never be seen anywhere.
-pub(super) const KEY: &str = "marker-credential-5c1e";
+pub(crate) const KEY: &str = "marker-credential-5c1e";
 
 /// What a fake engine's stream does next.
-pub(super) enum Say {
+pub(crate) enum Say {
     Event(Event),
     Panic,
 }
 
 /// An engine that says what the test tells it to, one generation at a time.
-pub(super) struct FakeEngine {
+pub(crate) struct FakeEngine {
     models: Vec<ModelCard>,
     says: Mutex<Option<mpsc::UnboundedReceiver<Say>>>,
-    pub(super) refuses_to_prepare: Mutex<Option<EngineError>>,
-    pub(super) refuses_to_start: Mutex<Option<EngineError>>,
-    pub(super) panics: Mutex<bool>,
-    pub(super) asked: Mutex<Vec<mlx_gate_core::Request>>,
-    pub(super) tags: Mutex<Vec<Tags>>,
+    pub(crate) refuses_to_prepare: Mutex<Option<EngineError>>,
+    pub(crate) refuses_to_start: Mutex<Option<EngineError>>,
+    pub(crate) panics: Mutex<bool>,
+    pub(crate) asked: Mutex<Vec<mlx_gate_core::Request>>,
+    pub(crate) tags: Mutex<Vec<Tags>>,
     /// Streams that exist.
-    pub(super) alive: watch::Sender<usize>,
+    pub(crate) alive: watch::Sender<usize>,
 }
 
 impl FakeEngine {
     /// An engine whose generations go on for as long as the test keeps the sender.
-    pub(super) fn held() -> (Arc<Self>, mpsc::UnboundedSender<Say>) {
+    pub(crate) fn held() -> (Arc<Self>, mpsc::UnboundedSender<Say>) {
         let (sender, says) = mpsc::unbounded_channel();
         let card = |id: &str, capable| ModelCard {
             id: id.to_owned(),
@@ -66,7 +66,7 @@ impl FakeEngine {
     }
 
     /// An engine whose one generation is these events.
-    pub(super) fn says(events: Vec<Event>) -> Arc<Self> {
+    pub(crate) fn says(events: Vec<Event>) -> Arc<Self> {
         let (engine, sender) = Self::held();
         for event in events {
             sender.send(Say::Event(event)).unwrap();
@@ -74,12 +74,12 @@ impl FakeEngine {
         engine
     }
 
-    pub(super) fn asked(&self) -> mlx_gate_core::Request {
+    pub(crate) fn asked(&self) -> mlx_gate_core::Request {
         self.asked.lock().unwrap().last().expect("the engine was asked").clone()
     }
 
     /// Waits until this many streams exist.
-    pub(super) async fn streams(&self, number: usize) {
+    pub(crate) async fn streams(&self, number: usize) {
         self.alive.subscribe().wait_for(|alive| *alive == number).await.unwrap();
     }
 }
@@ -139,16 +139,16 @@ impl Drop for Saying {
     }
 }
 
-pub(super) fn app(engine: &Arc<FakeEngine>) -> App {
+pub(crate) fn app(engine: &Arc<FakeEngine>) -> App {
     app_with(engine, FakeGate::default(), Config::default())
 }
 
-pub(super) fn app_with(engine: &Arc<FakeEngine>, gate: FakeGate, config: Config) -> App {
+pub(crate) fn app_with(engine: &Arc<FakeEngine>, gate: FakeGate, config: Config) -> App {
     App::new(engine.clone(), Arc::new(gate), config)
 }
 
 /// A request of the caller the fake gate knows.
-pub(super) fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
+pub(crate) fn request(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(path)
@@ -158,40 +158,40 @@ pub(super) fn request(method: &str, path: &str, body: impl Into<Body>) -> Reques
         .unwrap()
 }
 
-pub(super) fn post(path: &str, body: &Value) -> Request<Body> {
+pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
     request("POST", path, body.to_string())
 }
 
-pub(super) async fn send(app: &App, request: Request<Body>) -> Response {
+pub(crate) async fn send(app: &App, request: Request<Body>) -> Response {
     app.router().oneshot(request).await.unwrap()
 }
 
 /// A response read to its end.
-pub(super) struct Answered {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answered {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    pub(super) fn error(&self) -> Value {
+    pub(crate) fn error(&self) -> Value {
         self.json()["error"].clone()
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-pub(super) async fn answer(app: &App, request: Request<Body>) -> Answered {
+pub(crate) async fn answer(app: &App, request: Request<Body>) -> Answered {
     read(send(app, request).await).await
 }
 
-pub(super) async fn read(response: Response) -> Answered {
+pub(crate) async fn read(response: Response) -> Answered {
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     Answered {
@@ -201,19 +201,19 @@ pub(super) async fn read(response: Response) -> Answered {
     }
 }
 
-pub(super) fn text(text: &str) -> Event {
+pub(crate) fn text(text: &str) -> Event {
     Event::Text(text.to_owned())
 }
 
-pub(super) fn reasoning(text: &str) -> Event {
+pub(crate) fn reasoning(text: &str) -> Event {
     Event::Reasoning(text.to_owned())
 }
 
-pub(super) const fn started() -> Event {
+pub(crate) const fn started() -> Event {
     Event::Started { queued: Duration::from_millis(3) }
 }
 
-pub(super) fn call(index: u32, opening: Option<(&str, &str)>, arguments: &str) -> Event {
+pub(crate) fn call(index: u32, opening: Option<(&str, &str)>, arguments: &str) -> Event {
     Event::ToolCall(ToolCallDelta {
         index,
         opening: opening.map(|(id, name)| (id.to_owned(), name.to_owned())),
@@ -221,7 +221,7 @@ pub(super) fn call(index: u32, opening: Option<(&str, &str)>, arguments: &str) -
     })
 }
 
-pub(super) const fn finished(reason: FinishReason) -> Event {
+pub(crate) const fn finished(reason: FinishReason) -> Event {
     Event::Finished(Finished {
         reason,
         usage: Usage { input_tokens: 3, cached_tokens: 1, output_tokens: 5, reasoning_tokens: 2 },
@@ -231,7 +231,7 @@ pub(super) const fn finished(reason: FinishReason) -> Event {
 }
 
 /// An answer with ids and times replaced, for comparison with a golden text.
-pub(super) fn stable(text: &str) -> String {
+pub(crate) fn stable(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("\"id\":\"").into_iter().chain(rest.find("\"created\":")).min() {

@@ -7,7 +7,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use mlx_gate_plugin::authenticate::{Authenticate, Verdict};
+use mlx_gate_plugin::authenticate::{Authenticate, Grant, Verdict};
 use mlx_gate_plugin::http::{self, Error, Request, Response};
 use mlx_gate_plugin::{Denial, Description, Plugin, Rejected, RequestHead};
 
@@ -63,11 +63,16 @@ impl Authenticate for External {
             let denial = Denial::unauthorized("malformed_credentials", message);
             return Verdict::Deny(Denial { challenge: self.challenge.clone(), ..denial });
         }
+        let anonymous = credentials.is_empty();
         let response = self.ask(&head, credentials);
         // The host makes a 503 of a panic, and writes it down: not to know is no reason to refuse somebody, and none to let
         // anybody in.
-        self.verdict(&response)
-            .unwrap_or_else(|problem| panic!("the authentication server's answer {problem}"))
+        let verdict = self.verdict(&response);
+        match verdict.unwrap_or_else(|problem| panic!("the authentication server's answer {problem}")) {
+            // Without a credential, what was said of one caller would be reused for all.
+            Verdict::Allow(grant) if anonymous => Verdict::Allow(Grant { cache_for_ms: None, ..grant }),
+            verdict => verdict,
+        }
     }
 }
 

@@ -258,6 +258,10 @@ fn an_answer_is_reused_as_long_as_both_allow() {
     ] {
         assert_eq!(cached(most, cache_control), expected, "{most} {cache_control:?}");
     }
+    // What was said of one caller without a credential is not said of another.
+    server_answers(Ok(response(200, &[("x-auth-subject", "ana"), ("cache-control", "max-age=5")], "")));
+    let Verdict::Allow(grant) = ask(&plugin(&json!({ "always": true })), &[]) else { panic!("it is a yes") };
+    assert_eq!(grant.cache_for_ms, None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The primitives behind the plugins' `crypto` interface, run natively on aws-lc. No wasmtime here: `host` binds them.
 
 mod jwk;
+mod known;
 pub(crate) mod password;
 pub(crate) mod signature;
 

@@ -1,10 +1,10 @@
 //! Signatures as JWS writes them (RFC 7515, 7518, 8037).
 
 use aws_lc_rs::hmac;
-use aws_lc_rs::signature::{self as aws, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::signature::{self as aws, ParsedPublicKey, RsaPublicKeyComponents, VerificationAlgorithm};
 
-use super::Error;
 use super::jwk::Jwk;
+use super::{Error, known};
 
 /// JWS algorithms by RFC 7518 section 3.1 and RFC 8037 section 3.1. There is no `none`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,32 +101,41 @@ pub(crate) fn verify(
     message: &[u8],
     signature: &[u8],
 ) -> Result<bool, Error> {
-    let key = Jwk::parse(key, algorithm)?;
-    let outcome = match algorithm.scheme() {
-        Scheme::Hmac(digest) => {
-            let secret = key.secret()?;
-            // RFC 7518 section 3.2: "a key of the same size as the hash output or larger MUST be used".
-            let least = digest.digest_algorithm().output_len();
-            if secret.len() < least {
-                return Err(Error::bad_key(format!("k: {} needs at least {least} bytes", algorithm.name())));
-            }
-            hmac::verify(&hmac::Key::new(digest, &secret), message, signature)
-        }
+    if let Scheme::Hmac(digest) = algorithm.scheme() {
+        let key = secret_key(algorithm, digest, key)?;
+        return Ok(hmac::verify(&key, message, signature).is_ok());
+    }
+    let key = known::key(algorithm, key, || public_key(algorithm, key))?;
+    Ok(key.verify_sig(message, signature).is_ok())
+}
+
+fn secret_key(algorithm: Algorithm, digest: hmac::Algorithm, text: &str) -> Result<hmac::Key, Error> {
+    let secret = Jwk::parse(text, algorithm)?.secret()?;
+    // RFC 7518 section 3.2: "a key of the same size as the hash output or larger MUST be used".
+    let least = digest.digest_algorithm().output_len();
+    if secret.len() < least {
+        return Err(Error::bad_key(format!("k: {} needs at least {least} bytes", algorithm.name())));
+    }
+    Ok(hmac::Key::new(digest, &secret))
+}
+
+fn public_key(algorithm: Algorithm, text: &str) -> Result<ParsedPublicKey, Error> {
+    let key = Jwk::parse(text, algorithm)?;
+    let read = match algorithm.scheme() {
+        Scheme::Hmac(_) => return Err(Error::bad_key("kty: a symmetric key is nobody's public key")),
         Scheme::Rsa(parameters) => {
             let (n, e) = key.rsa()?;
             // RFC 7518 section 3.3: 2048 bits at the least. The upper bound keeps one check cheap.
             if !(256..=1024).contains(&n.len()) {
                 return Err(Error::bad_key("n: an RSA key has 2048 to 8192 bits"));
             }
-            RsaPublicKeyComponents { n: &n, e: &e }.verify(parameters, message, signature)
+            RsaPublicKeyComponents { n: &n, e: &e }.to_parsed_public_key(parameters)
         }
-        Scheme::Curve(curve, coordinate) => {
-            let point = key.point(coordinate)?;
-            UnparsedPublicKey::new(curve, point).verify(message, signature)
-        }
-        Scheme::Edwards => UnparsedPublicKey::new(&aws::ED25519, key.edwards()?).verify(message, signature),
+        Scheme::Curve(curve, coordinate) => ParsedPublicKey::new(curve, key.point(coordinate)?),
+        Scheme::Edwards => ParsedPublicKey::new(&aws::ED25519, key.edwards()?),
     };
-    Ok(outcome.is_ok())
+    // For instance a point that is not on the curve (RFC 7518 section 6.2.1).
+    read.map_err(|_| Error::bad_key(format!("not a public key for {}", algorithm.name())))
 }
 
 #[cfg(test)]

@@ -122,3 +122,31 @@ fn says_which_member_of_a_key_is_wrong() {
     assert_eq!(refused, Err(Error::BadKey("n: an RSA key has 2048 to 8192 bits".to_owned())));
     assert!(matches!(verify(Algorithm::Rs256, "{", b"", b""), Err(Error::BadKey(_))));
 }
+
+/// What a key is remembered by has to tell it from every other key, and one algorithm from another.
+#[test]
+fn a_key_that_was_read_is_used_for_nothing_else() {
+    let cases = cases();
+    let of = |name: &str| cases.iter().find(|case| case.algorithm.name() == name).expect("there is one");
+    let case = of("RS256");
+    assert_eq!(case.verify(), Ok(true));
+    assert_eq!(case.verify(), Ok(true), "the second time it is remembered");
+    let key = case.jwk.to_string();
+    let under_another = verify(Algorithm::Rs384, &key, &case.message, &case.signature);
+    assert!(matches!(under_another, Ok(false) | Err(Error::BadKey(_))), "{under_another:?}");
+    let mut other = case.jwk.clone();
+    other["n"] = of("PS256").jwk["n"].clone();
+    if other["n"] != case.jwk["n"] {
+        assert_eq!(verify(Algorithm::Rs256, &other.to_string(), &case.message, &case.signature), Ok(false));
+    }
+}
+
+#[test]
+fn a_point_off_the_curve_is_no_key() {
+    let cases = cases();
+    let case = cases.iter().find(|case| case.algorithm == Algorithm::Es256).expect("there is one");
+    let mut jwk = case.jwk.clone();
+    jwk["y"] = jwk["x"].clone();
+    let answer = verify(Algorithm::Es256, &jwk.to_string(), &case.message, &case.signature);
+    assert_eq!(answer, Err(Error::BadKey("not a public key for ES256".to_owned())));
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use mlx_gate_core::ModelCard;
 
+use crate::admin::AdminAddress;
 use crate::config::{LogFormat, Settings};
 
 /// What the demo model is, for whoever starts the server without `--model`.
@@ -27,9 +28,9 @@ pub(crate) struct Service<'a> {
 }
 
 /// Says that the server is ready.
-pub(crate) fn listening(settings: &Settings, service: &Service<'_>) {
+pub(crate) fn listening(settings: &Settings, service: &Service<'_>, admin: Option<&AdminAddress>) {
     match settings.log_format {
-        LogFormat::Text => eprint!("{}", text(service)),
+        LogFormat::Text => eprint!("{}", text(service, admin)),
         LogFormat::Json => {
             let names: Vec<&str> = service.models.iter().map(|model| model.id.as_str()).collect();
             tracing::info!(
@@ -37,13 +38,14 @@ pub(crate) fn listening(settings: &Settings, service: &Service<'_>) {
                 models = names.join(", "),
                 plugins = service.plugins.join(", "),
                 authenticates = service.authenticates,
+                admin = admin.map(tracing::field::display),
                 "listening"
             );
         }
     }
 }
 
-fn text(service: &Service<'_>) -> String {
+fn text(service: &Service<'_>, admin: Option<&AdminAddress>) -> String {
     let mut text = String::new();
     for model in service.models {
         let _ = writeln!(
@@ -64,6 +66,9 @@ fn text(service: &Service<'_>) -> String {
         ),
     };
     let _ = writeln!(text, "  gate     {door}");
+    if let Some(admin) = admin {
+        let _ = writeln!(text, "  admin    {admin}");
+    }
     let _ = writeln!(text, "mlx-gate {} listens on http://{}/v1", env!("CARGO_PKG_VERSION"), service.address);
     text
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Flags;
+use crate::config::{AdminFlags, Flags};
 
 /// An LLM server on MLX whose front door is programmable
 #[derive(Debug, Parser)]
@@ -24,6 +24,39 @@ pub(crate) enum Command {
     /// Make keys for the auth_static_keys plugin
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Look at the plugins of a running server, and change them while requests run
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Show a running server's plugins: source, digest, phases, grants, and what the last failed change failed by
+    List(AdminFlags),
+    /// Replace a running plugin's code, without losing a request
+    Swap(SwapPlugin),
+    /// Have a running plugin read its code and files again
+    Reload(ChangePlugin),
+    /// Go back to what was in force before a running plugin's last change
+    Rollback(ChangePlugin),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SwapPlugin {
+    /// The plugin's id, as `mlx-gate plugin list` shows it
+    pub id: String,
+    /// A bundled plugin's name, or the path of a .wasm component
+    pub source: String,
+    #[command(flatten)]
+    pub admin: AdminFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangePlugin {
+    /// The plugin's id, as `mlx-gate plugin list` shows it
+    pub id: String,
+    #[command(flatten)]
+    pub admin: AdminFlags,
 }
 
 #[derive(Debug, Subcommand)]

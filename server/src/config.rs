@@ -1,5 +1,6 @@
 //! What the server is to do: flags over environment over file over defaults, checked once, every mistake reported.
 
+mod admin;
 mod environment;
 mod file;
 mod flags;
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub(crate) use flags::Flags;
+pub(crate) use flags::{AdminFlags, Flags};
 pub(crate) use reference::reference;
 pub(crate) use settings::{LogFormat, Settings};
 pub(crate) use show::show;

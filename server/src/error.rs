@@ -1,7 +1,7 @@
 use std::io;
 
 use crate::config::Mistakes;
-use crate::{gate, keys, listen, models};
+use crate::{admin, admin_client, gate, keys, listen, models};
 
 /// Why the program ends without success.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,12 @@ pub(crate) enum Error {
     /// The models.
     #[error(transparent)]
     Models(#[from] models::Error),
+    /// The admin API's place.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// `mlx-gate plugin`, as a client of a running server.
+    #[error(transparent)]
+    AdminClient(#[from] admin_client::Error),
     /// `mlx-gate key new`.
     #[error(transparent)]
     Keys(#[from] keys::Error),

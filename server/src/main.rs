@@ -1,5 +1,7 @@
 //! `mlx-gate`, the program: reads the command line and hands over.
 
+mod admin;
+mod admin_client;
 mod announce;
 mod bundled;
 mod cli;
@@ -18,8 +20,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, ConfigCommand, KeyCommand, NewKey};
-use config::{Flags, Resolved};
+use admin_client::Request;
+use cli::{ChangePlugin, Cli, Command, ConfigCommand, KeyCommand, NewKey, PluginCommand, SwapPlugin};
+use config::{AdminFlags, Flags, Resolved};
 use error::Error;
 
 /// A request through the gate is a few hundred small allocations; glibc's allocator takes 5 % longer for all of it.
@@ -43,7 +46,21 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Config(ConfigCommand::Show(flags)) => print(&config::show(&settle(flags)?)),
         Command::Config(ConfigCommand::Reference) => print(&config::reference()),
         Command::Key(KeyCommand::New(arguments)) => new_key(&arguments),
+        Command::Plugin(command) => plugin(command),
     }
+}
+
+/// Has a running server do something with its plugins.
+fn plugin(command: PluginCommand) -> Result<(), Error> {
+    let (AdminFlags(flags), request) = match command {
+        PluginCommand::List(admin) => (admin, Request::List),
+        PluginCommand::Swap(SwapPlugin { id, source, admin }) => (admin, Request::Swap { id, source }),
+        PluginCommand::Reload(ChangePlugin { id, admin }) => (admin, Request::Reload(id)),
+        PluginCommand::Rollback(ChangePlugin { id, admin }) => (admin, Request::RollBack(id)),
+    };
+    let settings = config::load(flags, std::env::vars_os())?.settings;
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::System)?;
+    print(&runtime.block_on(admin_client::run(settings.admin.as_ref(), request))?)
 }
 
 /// Resolves the configuration and starts the log.

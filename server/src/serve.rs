@@ -1,21 +1,24 @@
 //! `mlx-gate serve`: the one place where settings, plugins, models, engine and HTTP come together.
 
+use std::future::pending;
 use std::sync::Arc;
 
-use mlx_gate_api::App;
+use mlx_gate_api::{Admin, App};
 use mlx_gate_core::{Engine, Lifecycle};
 use mlx_gate_models::Source;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
+use crate::admin::{AdminSettings, Listening};
 use crate::announce::{self, Service};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::signals::StopSignals;
-use crate::{gate, listen, models};
+use crate::{admin, gate, listen, models};
 
 /// Serves until told to stop. What is quick to find wrong is looked at first: address, plugins, then models.
 pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
+    settings.admin.as_ref().map_or(Ok(()), AdminSettings::check)?;
     let reserved = listen::reserve(listen::resolve(&settings.host, settings.port)?)?;
     let runtime = Runtime::new().map_err(Error::System)?;
     let gate = gate::open(settings, reserved.address(), &runtime)?;
@@ -29,21 +32,37 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
         plugins: gate::names(settings),
         authenticates: gate.authenticates(),
     };
-    let app = App::new(engine.clone(), Arc::new(gate), settings.api.clone());
+    let gate = Arc::new(gate);
+    let app = App::new(engine.clone(), gate.clone(), settings.api.clone());
     runtime.block_on(async {
         let signals = StopSignals::take_over().map_err(Error::System)?;
+        let admin = settings.admin.as_ref().map(|admin| admin::listen(&admin.address)).transpose()?;
         let listener = reserved.listen()?;
-        announce::listening(settings, &service);
-        run(listener, app, signals).await
+        announce::listening(settings, &service, admin.as_ref().map(|admin| &admin.address));
+        let key = settings.admin.as_ref().and_then(|admin| admin.key.as_ref());
+        let api = Admin::new(app.clone(), gate, key);
+        tokio::select! {
+            ended = run(listener, app, signals) => ended,
+            // Admins are served to the end: they may want to see how it goes.
+            () = administer(api, admin) => Ok(()),
+        }
     })
 }
 
 /// Does of [`serve`] what neither takes long nor needs the port, which a running server may hold: address and plugins.
 pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
     let address = listen::resolve(&settings.host, settings.port)?;
+    settings.admin.as_ref().map_or(Ok(()), AdminSettings::check)?;
     gate::open(settings, address, &Runtime::new().map_err(Error::System)?)?;
     eprintln!("the configuration is good");
     Ok(())
+}
+
+/// Serves the admin API, where there is one, and never ends.
+async fn administer(api: Admin, listening: Option<Listening>) {
+    let Some(Listening { listener, socket, .. }) = listening else { return pending().await };
+    api.serve(listener, pending()).await;
+    drop(socket);
 }
 
 /// Serves until the first signal and the end of the answers in flight; a second signal does not wait for them.

@@ -2,33 +2,53 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::options::{ALL, CONFIG, Opt, Shape};
+use super::options::{ALL, CLIENT, CONFIG, Opt, Shape};
 use super::source::{Given, Source, Value};
 
 /// The options as flags. Values are taken as text: they are checked in one place, with those of environment and file.
 #[derive(Debug, Default)]
 pub(crate) struct Flags(pub Vec<(&'static str, Given)>);
 
-impl Args for Flags {
-    fn augment_args(command: Command) -> Command {
-        command.args(std::iter::once(&CONFIG).chain(ALL).map(flag))
-    }
+/// The options that a client of the admin API takes.
+#[derive(Debug, Default)]
+pub(crate) struct AdminFlags(pub Flags);
 
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
+fn all() -> impl Iterator<Item = &'static Opt> {
+    std::iter::once(&CONFIG).chain(ALL)
 }
 
-impl FromArgMatches for Flags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(Self(std::iter::once(&CONFIG).chain(ALL).filter_map(|option| given(option, matches)).collect()))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
+fn client() -> impl Iterator<Item = &'static Opt> {
+    std::iter::once(&CONFIG).chain(CLIENT)
 }
+
+/// Makes a set of options flags of a command.
+macro_rules! flags {
+    ($flags:ident, $options:expr, $wrap:expr) => {
+        impl Args for $flags {
+            fn augment_args(command: Command) -> Command {
+                command.args($options.map(flag))
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                Self::augment_args(command)
+            }
+        }
+
+        impl FromArgMatches for $flags {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                Ok($wrap($options.filter_map(|option| given(option, matches)).collect()))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+flags!(Flags, all(), Self);
+flags!(AdminFlags, client(), |given| Self(Flags(given)));
 
 fn flag(option: &'static Opt) -> Arg {
     let help = format!("{} [default: {}] [env: {}]", option.help, option.default, option.variable());

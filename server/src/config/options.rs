@@ -169,6 +169,46 @@ pub(crate) const TRUSTED_PROXY: Opt = Opt {
            names the client. From anybody else such headers are ignored",
 };
 
+pub(crate) const ADMIN: Opt = Opt {
+    name: "admin",
+    value: "ADDRESS:PORT|unix:PATH",
+    shape: Shape::One,
+    was: None,
+    default: "none",
+    help: "Where the admin API listens, by which plugins are looked at and changed while requests run: an address such as \
+           127.0.0.1:8001, which needs an admin key, or unix:PATH, a socket that only this user can connect to. \
+           `mlx-gate plugin` is a client of it",
+};
+
+pub(crate) const ADMIN_KEY: Opt = Opt {
+    name: "admin-key",
+    value: "KEY",
+    shape: Shape::Secret,
+    was: None,
+    default: "none",
+    help: "Key to the admin API, at least 16 characters. Anybody who can list processes reads a flag, so prefer the \
+           variable or --admin-key-file",
+};
+
+pub(crate) const ADMIN_KEY_FILE: Opt = Opt {
+    name: "admin-key-file",
+    value: "FILE",
+    shape: Shape::One,
+    was: None,
+    default: "none",
+    help: "File that holds the admin key and nothing else. Read at the start",
+};
+
+pub(crate) const ADMIN_PUBLIC: Opt = Opt {
+    name: "admin-public",
+    value: "",
+    shape: Shape::Switch,
+    was: None,
+    default: "false",
+    help: "Lets the admin API listen on an address that other machines can reach. Key and options then travel in clear \
+           text, unless something in front of it adds TLS",
+};
+
 pub(crate) const LOG_FORMAT: Opt = Opt {
     name: "log-format",
     value: "text|json",
@@ -198,7 +238,7 @@ pub(crate) const CONFIG: Opt = Opt {
 };
 
 /// Every option but [`CONFIG`], in the order of help and reference.
-pub(crate) const ALL: [&Opt; 16] = [
+pub(crate) const ALL: [&Opt; 20] = [
     &MODEL,
     &DTYPE,
     &HOST,
@@ -213,9 +253,16 @@ pub(crate) const ALL: [&Opt; 16] = [
     &RATE_LIMIT,
     &ALLOW_ANONYMOUS,
     &TRUSTED_PROXY,
+    &ADMIN,
+    &ADMIN_KEY,
+    &ADMIN_KEY_FILE,
+    &ADMIN_PUBLIC,
     &LOG_FORMAT,
     &LOG_LEVEL,
 ];
+
+/// What a client of the admin API needs.
+pub(crate) const CLIENT: [&Opt; 3] = [&ADMIN, &ADMIN_KEY, &ADMIN_KEY_FILE];
 
 /// Variables that other programs define and mlx-gate understands, with what they do.
 pub(crate) const FOREIGN: [(&str, &str); 5] = [

@@ -13,9 +13,10 @@ use serde_json::{Map, Value as Json};
 use tracing_subscriber::EnvFilter;
 
 use super::options::{
-    ALLOW_ANONYMOUS, API_KEY, CONFIG, DTYPE, HOST, KV_MEMORY, LOG_FORMAT, LOG_LEVEL, MAX_ROWS, MAX_TOKENS,
+    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CONFIG, DTYPE, HOST, KV_MEMORY, LOG_FORMAT, LOG_LEVEL, MAX_ROWS, MAX_TOKENS,
     MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT, TIMEOUT, TRUSTED_PROXY,
 };
+use super::admin;
 use super::{Given, GivenOptions, LogFormat, Mistake, Settings, Value};
 use crate::gate;
 
@@ -24,6 +25,8 @@ use crate::gate;
 pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Settings {
     let mut check = Check { given, mistakes };
     check.not_empty(&CONFIG);
+    let admin_public = check.switch(&ADMIN_PUBLIC);
+    let admin = admin::resolve(given, admin_public, check.mistakes);
     Settings {
         models: check.many(&MODEL, model),
         dtype: check.choice(
@@ -47,8 +50,8 @@ pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Sett
         plugins: check.many(&PLUGIN, plugin),
         api_key: check.api_key(),
         requests_per_minute: check.rate_limit(),
-        allow_anonymous: check
-            .choice(&ALLOW_ANONYMOUS, &[("true", true), ("false", false), ("1", true), ("0", false)]),
+        allow_anonymous: check.switch(&ALLOW_ANONYMOUS),
+        admin,
         log_format: check.choice(&LOG_FORMAT, &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         log_filter: check.one(&LOG_LEVEL, "error, warn, info, debug, trace, off or a filter", log_filter),
     }
@@ -94,6 +97,10 @@ impl Check<'_> {
         self.one(option, &format!("one of {}", names.join(", ")), |text| {
             choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
         })
+    }
+
+    fn switch(&mut self, option: &Opt) -> bool {
+        self.choice(option, &[("true", true), ("false", false), ("1", true), ("0", false)])
     }
 
     /// An option with any number of values. None may come twice.

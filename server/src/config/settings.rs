@@ -2,6 +2,8 @@ use mlx_gate_core::Secret;
 use mlx_gate_lifecycle::PluginSpec;
 use mlx_gate_models::{ModelRef, WeightType};
 
+use crate::admin::AdminSettings;
+
 /// What the server is to do. Every value is checked as far as that is possible without loading models and plugins.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -25,6 +27,8 @@ pub(crate) struct Settings {
     pub requests_per_minute: Option<u64>,
     /// Whether a public address may be served without an authenticator.
     pub allow_anonymous: bool,
+    /// The admin API, where there is to be one.
+    pub admin: Option<AdminSettings>,
     /// How the log looks.
     pub log_format: LogFormat,
     /// What the log holds, as a `tracing` filter.

@@ -76,9 +76,25 @@ pub enum Problem {
         "it exports no phase; a plugin has at least one of: authenticate, authorize, rate-limit, tagging, logging"
     )]
     NoPhase,
-    /// Wants what only a grant gives.
-    #[error("it imports {}, which this server cannot grant yet", list(.0))]
-    Ungranted(Vec<String>),
+    /// Wants what only a grant gives, and has none. Says how to give it.
+    #[error("{0}")]
+    Ungranted(String),
+    /// Has a grant it does not want.
+    #[error("it is granted `{grant}`, which it does not import; {}", grantable(.imports))]
+    UnusedGrant {
+        /// The grant.
+        grant: String,
+        /// What it imports of that which can be granted.
+        imports: Vec<String>,
+    },
+    /// Its output cannot be written.
+    #[error("its output {target} cannot be opened: {source}")]
+    Output {
+        /// Where it is to go.
+        target: String,
+        /// Why it cannot.
+        source: io::Error,
+    },
     /// Wants what nobody gives.
     #[error("it imports {}; a plugin gets the host's own interfaces and no others: {}", list(.found), .hint)]
     UnknownImports {
@@ -179,6 +195,13 @@ pub enum Failure {
 
 fn or_none(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn grantable(imports: &[String]) -> String {
+    match imports {
+        [] => "it imports nothing that can be granted".to_owned(),
+        imports => format!("of what can be granted it imports {}", list(imports)),
+    }
 }
 
 fn list(names: &[String]) -> String {

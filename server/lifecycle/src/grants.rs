@@ -1,0 +1,215 @@
+//! What a plugin may use besides what every plugin may: said by who runs the server, and compared with what the component
+//! imports before it decides about anything.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use crate::{Problem, Source};
+
+mod origin;
+
+pub use origin::Origin;
+
+/// What a plugin is granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// A key-value space of its own.
+    pub kv: bool,
+    /// The origins it may reach over HTTP.
+    pub http: Vec<HttpGrant>,
+    /// Where it may append lines.
+    pub output: Option<OutputTarget>,
+}
+
+/// An origin that a plugin may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpGrant {
+    /// Which.
+    pub origin: Origin,
+    /// Whether its name may stand for a private address.
+    pub private: bool,
+}
+
+/// Where lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputTarget {
+    /// The server's standard output.
+    Stdout,
+    /// This file.
+    File(PathBuf),
+}
+
+/// Why a grant cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedGrant {
+    /// Nothing of this name can be granted.
+    #[error("there is no grant `{0}`; there are: kv, http, http-private, output")]
+    Unknown(String),
+    /// Its value does not say what is granted.
+    #[error("the grant `{grant}` has to be {expected}, and `{given}` is not: {problem}")]
+    Value {
+        /// Which grant.
+        grant: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// What it was given.
+        given: String,
+        /// What is wrong with that.
+        problem: &'static str,
+    },
+    /// Given twice where once is all.
+    #[error("the grant `{0}` is given twice")]
+    Repeated(&'static str),
+}
+
+const ORIGIN: &str = "an origin such as `https://auth.example.com` or `http://10.0.0.5:8080`";
+
+impl Grants {
+    /// Adds a grant as a flag words it: `kv` and `true`, `http` and an origin.
+    pub fn add(&mut self, name: &str, value: &str) -> Result<(), MalformedGrant> {
+        match name {
+            "kv" => match value {
+                "true" => self.kv = true,
+                "false" => self.kv = false,
+                _ => return Err(malformed("kv", "true or false", value, "it is neither")),
+            },
+            "http" => self.add_http("http", value, false)?,
+            "http-private" => self.add_http("http-private", value, true)?,
+            "output" if self.output.is_some() => return Err(MalformedGrant::Repeated("output")),
+            "output" if value.is_empty() => {
+                return Err(malformed("output", "the path of a file, or `-`", value, "it is empty"));
+            }
+            "output" => self.output = Some(OutputTarget::from(value)),
+            _ => return Err(MalformedGrant::Unknown(name.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Reads a `[plugin.grant]` table. Where a flag can be repeated, the table has an array.
+    pub fn from_table(table: &Map<String, Value>) -> Result<Self, MalformedGrant> {
+        let mut grants = Self::default();
+        for (name, value) in table {
+            match value {
+                Value::Array(values) => values.iter().try_for_each(|value| grants.add_value(name, value))?,
+                value => grants.add_value(name, value)?,
+            }
+        }
+        Ok(grants)
+    }
+
+    fn add_value(&mut self, name: &str, value: &Value) -> Result<(), MalformedGrant> {
+        match value {
+            Value::String(text) => self.add(name, text),
+            other => self.add(name, &other.to_string()),
+        }
+    }
+
+    fn add_http(&mut self, grant: &'static str, value: &str, private: bool) -> Result<(), MalformedGrant> {
+        let origin = value.parse().map_err(|problem| malformed(grant, ORIGIN, value, problem))?;
+        self.allow(origin, private);
+        Ok(())
+    }
+
+    /// Grants an origin. One that is granted twice is private where either says so.
+    pub(crate) fn allow(&mut self, origin: Origin, private: bool) {
+        let private = private || origin.is_private_by_itself();
+        match self.http.iter_mut().find(|grant| grant.origin == origin) {
+            Some(grant) => grant.private |= private,
+            None => self.http.push(HttpGrant { origin, private }),
+        }
+    }
+
+    /// What is granted, in words, for those who run the server.
+    pub fn describe(&self) -> Vec<String> {
+        let http = self.http.iter().map(|HttpGrant { origin, private }| match private {
+            true => format!("http-private {origin}"),
+            false => format!("http {origin}"),
+        });
+        let output = self.output.iter().map(|target| format!("output {target}"));
+        self.kv.then(|| "kv".to_owned()).into_iter().chain(http).chain(output).collect()
+    }
+}
+
+/// What a component wants: the interfaces it imports, and the kinds of grant that its options can give.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// Names of interfaces: `kv`, `http`, `jwks`, `output`.
+    pub(crate) imports: Vec<String>,
+    /// An option of format `host-url`, where there is one.
+    pub(crate) url_option: Option<String>,
+    /// An option of format `host-output`, where there is one.
+    pub(crate) output_option: Option<String>,
+}
+
+impl Wanted {
+    fn imports(&self, any_of: &[&str]) -> Option<&str> {
+        self.imports.iter().map(String::as_str).find(|name| any_of.contains(name))
+    }
+}
+
+impl Grants {
+    /// Compares what a component wants with what was written down for it. A component that wants more does not run, so
+    /// that nobody finds out later what it reaches; a grant that nothing wants is a slip of the pen.
+    ///
+    /// A plugin whose options name what it reaches may be configured without them: what it then asks for is refused when
+    /// it asks.
+    pub(crate) fn check(&self, wanted: &Wanted, source: &Source) -> Result<(), Problem> {
+        let cases: [(&[&str], bool, &str, &str, Option<&String>); 3] = [
+            (&["kv"], self.kv, "kv", "true", None),
+            (&["http", "jwks"], !self.http.is_empty(), "http", "ORIGIN", wanted.url_option.as_ref()),
+            (&["output"], self.output.is_some(), "output", "PATH", wanted.output_option.as_ref()),
+        ];
+        for (interfaces, granted, grant, value, option) in cases {
+            match (wanted.imports(interfaces), granted, option) {
+                (Some(import), false, None) => {
+                    return Err(Problem::Ungranted(ungranted(import, grant, value, source)));
+                }
+                (None, true, _) => {
+                    return Err(Problem::UnusedGrant { grant: grant.to_owned(), imports: wanted.imports.clone() });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text to add, ready to be copied.
+fn ungranted(import: &str, grant: &str, value: &str, source: &Source) -> String {
+    let (quote, note) = match value {
+        "ORIGIN" => ("\"", "\nORIGIN is `https://auth.example.com` for instance."),
+        "PATH" => ("\"", "\nPATH is that of a file, or `-` for standard output."),
+        _ => ("", ""),
+    };
+    format!(
+        "it imports `{import}`, which it is not granted. If it may have that, start with\n\
+         \x20   --plugin {source},grant.{grant}={value}\n\
+         or write under its [[plugin]] in the configuration file\n\
+         \x20   [plugin.grant]\n\
+         \x20   {grant} = {quote}{value}{quote}{note}"
+    )
+}
+
+fn malformed(grant: &'static str, expected: &'static str, given: &str, problem: &'static str) -> MalformedGrant {
+    MalformedGrant::Value { grant, expected, given: given.escape_debug().to_string(), problem }
+}
+
+impl From<&str> for OutputTarget {
+    fn from(text: &str) -> Self {
+        if text == "-" { Self::Stdout } else { Self::File(PathBuf::from(text)) }
+    }
+}
+
+impl fmt::Display for OutputTarget {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => formatter.write_str("standard output"),
+            Self::File(path) => write!(formatter, "{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -63,11 +63,16 @@ fn write_kit() {
         list(&folder, &mut files);
         files.sort();
         let rows = files.iter().map(|path| {
-            let name = path.strip_prefix(&folder).expect("it was found there").to_str().expect("our names are ASCII");
+            let name = path
+                .strip_prefix(&folder)
+                .expect("it was found there")
+                .to_str()
+                .expect("our names are ASCII");
             format!("    ({name:?}, include_str!({:?})),\n", path.display().to_string())
         });
         let rows: String = rows.collect();
-        write!(tables, "pub(super) static {table}: &[(&str, &str)] = &[\n{rows}];\n").expect("a string takes it");
+        write!(tables, "pub(super) static {table}: &[(&str, &str)] = &[\n{rows}];\n")
+            .expect("a string takes it");
     }
     write("kit.rs", &tables);
 }
@@ -75,7 +80,8 @@ fn write_kit() {
 /// All files below a folder, but those of editors and interpreters.
 fn list(folder: &Path, files: &mut Vec<PathBuf>) {
     println!("cargo::rerun-if-changed={}", folder.display());
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("cannot list {}: {error}", folder.display()));
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("cannot list {}: {error}", folder.display()));
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with('.') || name == "__pycache__" {

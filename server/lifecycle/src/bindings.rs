@@ -9,6 +9,10 @@ pub(crate) mod v0_1 {
             world served {
                 import mlx-gate:plugin/host@0.1.0;
                 import mlx-gate:plugin/crypto@0.1.0;
+                import mlx-gate:plugin/kv@0.1.0;
+                import mlx-gate:plugin/http@0.1.0;
+                import mlx-gate:plugin/jwks@0.1.0;
+                import mlx-gate:plugin/output@0.1.0;
                 export mlx-gate:plugin/lifecycle@0.1.0;
                 export mlx-gate:plugin/authenticate@0.1.0;
                 export mlx-gate:plugin/authorize@0.1.0;
@@ -23,6 +27,10 @@ pub(crate) mod v0_1 {
         imports: {
             "mlx-gate:plugin/host.random": trappable,
             "mlx-gate:plugin/crypto.verify-password": async,
+            "mlx-gate:plugin/kv": async | trappable,
+            "mlx-gate:plugin/http": async | trappable,
+            "mlx-gate:plugin/jwks": async | trappable,
+            "mlx-gate:plugin/output": async | trappable,
         },
         exports: { default: async },
     });

@@ -7,10 +7,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::Failure;
 use crate::host::{Bounds, State};
-use crate::runtime::{Running, Runtime};
-
-/// Component handles one instance may hold. The interface has none; this bounds what a guest makes for itself.
-const HANDLES: usize = 64;
+use crate::runtime::{Running, Sandbox};
 
 /// An instance with its store, alive for one or more calls.
 pub(crate) struct Instance {
@@ -24,18 +21,18 @@ pub(crate) struct Instance {
 impl Instance {
     /// Instantiates, as soon as there is a slot.
     pub(crate) async fn new(
-        runtime: &Runtime,
+        sandbox: &Sandbox,
         component: &InstancePre<State>,
         state: State,
     ) -> Result<Self, Failure> {
-        let slot = runtime.slots.clone().acquire_owned().await;
+        let slot = sandbox.slots.clone().acquire_owned().await;
         let slot = slot.map_err(|closed| Failure::Trap(closed.to_string()))?;
-        let running = Some(runtime.ticker.running());
+        let running = Some(sandbox.ticker.running());
         let bounds = state.bounds();
-        let mut store = Store::new(&runtime.engine, state);
+        let mut store = Store::new(&sandbox.engine, state.with_room(sandbox.room));
         store.limiter(|state| state);
         store.set_hostcall_fuel(bounds.transfer);
-        store.set_max_component_handles(HANDLES);
+        store.set_max_component_handles(sandbox.handles);
         store.set_epoch_deadline(1);
         // Lets other tasks of this thread go on at every tick, so that a plugin that hangs delays nobody.
         store.epoch_deadline_callback(|store| {
@@ -48,8 +45,8 @@ impl Instance {
     }
 
     /// Starts the clock of the next call, and says what its messages must not hold.
-    pub(crate) fn begin(&mut self, runtime: &Runtime, bounds: Bounds, credentials: Vec<Secret>) {
-        self.running.get_or_insert_with(|| runtime.ticker.running());
+    pub(crate) fn begin(&mut self, sandbox: &Sandbox, bounds: Bounds, credentials: Vec<Secret>) {
+        self.running.get_or_insert_with(|| sandbox.ticker.running());
         self.store.data_mut().begin(bounds, credentials);
         self.store.set_epoch_deadline(1);
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::{Grants, MalformedGrant};
+
 mod host;
 
 pub use host::{HostOptions, Isolation};
@@ -36,6 +38,8 @@ pub struct PluginSpec {
     pub options: Vec<(String, OptionValue)>,
     /// How the host runs it.
     pub host: HostOptions,
+    /// What it may use besides what every plugin may.
+    pub grants: Grants,
 }
 
 /// Where a plugin's code is.
@@ -83,7 +87,7 @@ impl Default for Limits {
 impl PluginSpec {
     /// A plugin with these options of its own, run as usual.
     pub fn new(source: Source, options: Vec<(String, OptionValue)>) -> Self {
-        Self { source, options, host: HostOptions::default() }
+        Self { source, options, host: HostOptions::default(), grants: Grants::default() }
     }
 
     /// A bundled plugin with options from code.
@@ -93,7 +97,8 @@ impl PluginSpec {
     }
 }
 
-/// Reads `NAME_OR_PATH[,option=value...]`. Options whose names begin with `host.` are the host's.
+/// Reads `NAME_OR_PATH[,option=value...]`. Options whose names begin with `host.` are the host's, those
+/// that begin with `grant.` are grants.
 impl FromStr for PluginSpec {
     type Err = MalformedSpec;
 
@@ -106,12 +111,17 @@ impl FromStr for PluginSpec {
         let mut spec = Self::new(source, Vec::new());
         for part in parts {
             let (name, value) = match part.split_once('=') {
-                Some((name, value)) if !name.is_empty() => (name, OptionValue::Text(value.to_owned())),
+                Some((name, value)) if !name.is_empty() => (name, value),
                 _ => {
                     let name = part.split('=').next().unwrap_or_default();
                     return Err(MalformedSpec::Option(name.to_owned()));
                 }
             };
+            if let Some(grant) = name.strip_prefix("grant.") {
+                spec.grants.add(grant, value)?;
+                continue;
+            }
+            let value = OptionValue::Text(value.to_owned());
             match name.strip_prefix("host.") {
                 Some(name) => spec.host.set(name, &value)?,
                 None => spec.options.push((name.to_owned(), value)),
@@ -130,6 +140,9 @@ pub enum MalformedSpec {
     /// Something after a comma that is not `option=value`.
     #[error("`{0}` is not of the form option=value")]
     Option(String),
+    /// A grant that cannot be read.
+    #[error("{0}")]
+    Grant(#[from] MalformedGrant),
     /// The host has no such option.
     #[error("there is no option `host.{option}`; there are: {known}")]
     UnknownHostOption {
@@ -215,6 +228,16 @@ mod tests {
         assert_eq!(spec.options, [("file".to_owned(), OptionValue::Text("x".to_owned()))]);
         let error = "p,host.cache=maybe".parse::<PluginSpec>().expect_err("not a boolean").to_string();
         assert_eq!(error, "`host.cache` is `maybe`, and has to be `true` or `false`");
+    }
+
+    #[test]
+    fn grants_are_kept_apart() {
+        let spec: PluginSpec =
+            "p,grant.kv=true,file=x,grant.http=https://a.example".parse().expect("well formed");
+        assert_eq!(spec.grants.describe(), ["kv", "http https://a.example"]);
+        assert_eq!(spec.options, [("file".to_owned(), OptionValue::Text("x".to_owned()))]);
+        let error = "p,grant.kvs=true".parse::<PluginSpec>().expect_err("no such grant").to_string();
+        assert_eq!(error, "there is no grant `kvs`; there are: kv, http, http-private, output");
     }
 
     #[test]

@@ -87,6 +87,14 @@ pub enum Problem {
         /// What it imports of that which can be granted.
         imports: Vec<String>,
     },
+    /// Its output is named twice, and differently.
+    #[error("the grant `output` is {grant}, and an option says {option}; the option alone is enough")]
+    TwoOutputs {
+        /// What the grant says.
+        grant: String,
+        /// What the option says.
+        option: String,
+    },
     /// Its output cannot be written.
     #[error("its output {target} cannot be opened: {source}")]
     Output {

@@ -121,6 +121,22 @@ impl Grants {
         }
     }
 
+    /// What is written down as grants, and what options grant besides.
+    pub(crate) fn with(mut self, by_options: Self) -> Result<Self, Problem> {
+        self.kv |= by_options.kv;
+        for HttpGrant { origin, private } in by_options.http {
+            self.allow(origin, private);
+        }
+        match (&self.output, by_options.output) {
+            (Some(written), Some(option)) if *written != option => {
+                return Err(Problem::TwoOutputs { grant: written.to_string(), option: option.to_string() });
+            }
+            (_, Some(option)) => self.output = Some(option),
+            (_, None) => {}
+        }
+        Ok(self)
+    }
+
     /// What is granted, in words, for those who run the server.
     pub fn describe(&self) -> Vec<String> {
         let http = self.http.iter().map(|HttpGrant { origin, private }| match private {
@@ -137,10 +153,16 @@ impl Grants {
 pub(crate) struct Wanted {
     /// Names of interfaces: `kv`, `http`, `jwks`, `output`.
     pub(crate) imports: Vec<String>,
-    /// An option of format `host-url`, where there is one.
-    pub(crate) url_option: Option<String>,
-    /// An option of format `host-output`, where there is one.
-    pub(crate) output_option: Option<String>,
+    pub(crate) options: Granting,
+}
+
+/// Whether a plugin has options whose values are grants.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Granting {
+    /// Of format `host-url`.
+    pub(crate) http: bool,
+    /// Of format `host-output`.
+    pub(crate) output: bool,
 }
 
 impl Wanted {
@@ -156,18 +178,21 @@ impl Grants {
     /// A plugin whose options name what it reaches may be configured without them: what it then asks for is refused when
     /// it asks.
     pub(crate) fn check(&self, wanted: &Wanted, source: &Source) -> Result<(), Problem> {
-        let cases: [(&[&str], bool, &str, &str, Option<&String>); 3] = [
-            (&["kv"], self.kv, "kv", "true", None),
-            (&["http", "jwks"], !self.http.is_empty(), "http", "ORIGIN", wanted.url_option.as_ref()),
-            (&["output"], self.output.is_some(), "output", "PATH", wanted.output_option.as_ref()),
+        let cases: [(&[&str], bool, &str, &str, bool); 3] = [
+            (&["kv"], self.kv, "kv", "true", false),
+            (&["http", "jwks"], !self.http.is_empty(), "http", "ORIGIN", wanted.options.http),
+            (&["output"], self.output.is_some(), "output", "PATH", wanted.options.output),
         ];
-        for (interfaces, granted, grant, value, option) in cases {
-            match (wanted.imports(interfaces), granted, option) {
-                (Some(import), false, None) => {
+        for (interfaces, granted, grant, value, by_option) in cases {
+            match (wanted.imports(interfaces), granted, by_option) {
+                (Some(import), false, false) => {
                     return Err(Problem::Ungranted(ungranted(import, grant, value, source)));
                 }
                 (None, true, _) => {
-                    return Err(Problem::UnusedGrant { grant: grant.to_owned(), imports: wanted.imports.clone() });
+                    return Err(Problem::UnusedGrant {
+                        grant: grant.to_owned(),
+                        imports: wanted.imports.clone(),
+                    });
                 }
                 _ => {}
             }
@@ -192,7 +217,12 @@ fn ungranted(import: &str, grant: &str, value: &str, source: &Source) -> String 
     )
 }
 
-fn malformed(grant: &'static str, expected: &'static str, given: &str, problem: &'static str) -> MalformedGrant {
+fn malformed(
+    grant: &'static str,
+    expected: &'static str,
+    given: &str,
+    problem: &'static str,
+) -> MalformedGrant {
     MalformedGrant::Value { grant, expected, given: given.escape_debug().to_string(), problem }
 }
 

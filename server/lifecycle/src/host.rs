@@ -6,12 +6,24 @@ use std::time::{Duration, Instant};
 use mlx_gate_core::Secret;
 use wasmtime::ResourceLimiter;
 
+use wasi::Wasi;
+
 mod basic;
 mod crypto;
+mod http;
+mod jwks;
+mod kv;
+mod messages;
+mod output;
+mod services;
+mod wasi;
+
+pub(crate) use services::Services;
 
 /// What belongs to one instance: its bounds, and what host functions have to know of the call.
 pub(crate) struct State {
     plugin: Arc<str>,
+    services: Arc<Services>,
     bounds: Bounds,
     /// When the call is cut off.
     deadline: Instant,
@@ -19,10 +31,14 @@ pub(crate) struct State {
     refused_memory: Option<usize>,
     /// While `configure` runs.
     configuring: bool,
+    /// What the call has waited for granted I/O.
+    waited: Duration,
     /// Messages the call may still log.
     messages_left: u32,
     /// The request's credentials, which are blotted out of messages.
     credentials: Vec<Secret>,
+    room: Room,
+    wasi: Option<Box<Wasi>>,
 }
 
 /// What a call may use.
@@ -37,16 +53,23 @@ pub(crate) struct Bounds {
 /// Messages one call may log.
 const MESSAGES: u32 = 32;
 
+/// The longest one call may wait for granted I/O in all. The request's own time-out may be shorter.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
 impl State {
-    pub(crate) fn new(plugin: Arc<str>, bounds: Bounds) -> Self {
+    pub(crate) fn new(plugin: Arc<str>, services: Arc<Services>, bounds: Bounds) -> Self {
         Self {
             plugin,
+            services,
             bounds,
             deadline: Instant::now() + bounds.time,
             refused_memory: None,
             configuring: false,
+            waited: Duration::ZERO,
             messages_left: MESSAGES,
             credentials: Vec::new(),
+            room: Room::default(),
+            wasi: None,
         }
     }
 
@@ -55,18 +78,26 @@ impl State {
         self.bounds = bounds;
         self.deadline = Instant::now() + bounds.time;
         self.refused_memory = None;
+        self.waited = Duration::ZERO;
         self.messages_left = MESSAGES;
         self.credentials = credentials;
     }
 
     /// The call is over.
     pub(crate) fn end(&mut self) {
+        self.log_printed();
         self.credentials = Vec::new();
     }
 
     /// Forbids what must not end up in a snapshot.
     pub(crate) fn while_configuring(mut self) -> Self {
         self.configuring = true;
+        self
+    }
+
+    /// Gives the instance as much room as its sandbox has.
+    pub(crate) fn with_room(mut self, room: Room) -> Self {
+        self.room = room;
         self
     }
 
@@ -81,12 +112,55 @@ impl State {
     pub(crate) fn refused_memory(&self) -> Option<usize> {
         self.refused_memory
     }
+
+    /// Waits for granted I/O. The wait is not the plugin's time.
+    async fn waiting<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let outcome = work.await;
+        let waited = began.elapsed();
+        self.deadline += waited;
+        self.waited += waited;
+        outcome
+    }
+
+    /// How long the call may still wait.
+    fn patience(&self) -> Duration {
+        LONGEST_WAIT.saturating_sub(self.waited)
+    }
+
+    /// What the world outside says must not become part of the state that every request starts from, and a plugin that is
+    /// only being tried must not change it.
+    fn not_while_configuring(&self, interface: &str, function: &str) -> wasmtime::Result<()> {
+        if self.configuring {
+            wasmtime::bail!(
+                "`{interface}.{function}` before the plugin is in force; use it when a request is asked about"
+            );
+        }
+        Ok(())
+    }
 }
 
-/// Bounds that no honest plugin meets. The pool has bounds of the same kind; these hold without it too.
-const TABLE_ELEMENTS: usize = 20_000;
-const CORE_INSTANCES: usize = 16;
-const TABLES: usize = 8;
+impl Drop for State {
+    fn drop(&mut self) {
+        self.log_printed();
+    }
+}
+
+/// What an instance may consist of, besides its memory: bounds that no honest plugin meets. The pool has bounds of the
+/// same kind; these hold without it too.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) table_elements: usize,
+    pub(crate) core_instances: usize,
+    pub(crate) tables: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { table_elements: 20_000, core_instances: 16, tables: 8 }
+    }
+}
+
 const MEMORIES: usize = 1;
 
 impl ResourceLimiter for State {
@@ -99,15 +173,15 @@ impl ResourceLimiter for State {
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+        Ok(desired <= self.room.table_elements)
     }
 
     fn instances(&self) -> usize {
-        CORE_INSTANCES
+        self.room.core_instances
     }
 
     fn tables(&self) -> usize {
-        TABLES
+        self.room.tables
     }
 
     fn memories(&self) -> usize {

@@ -49,7 +49,11 @@ struct Shared {
 
 impl Jwks {
     /// The keys of a set as JSON, those with this `kid` if there is one.
-    pub(crate) async fn keys(&self, outbound: &Arc<Outbound>, wanted: Wanted<'_>) -> Result<Vec<String>, Error> {
+    pub(crate) async fn keys(
+        &self,
+        outbound: &Arc<Outbound>,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<String>, Error> {
         let shared = self.shared(&wanted.url)?;
         let answer = async {
             loop {
@@ -85,7 +89,8 @@ impl Shared {
         let step = entry.step(wanted.kid, Instant::now());
         let needed = matches!(step, Step::Fetch | Step::Serve { refresh: true, .. });
         if needed && entry.begin_fetch() {
-            let fetch = Fetch { shared: self.clone(), plugin: wanted.plugin.clone(), url: wanted.url.clone() };
+            let fetch =
+                Fetch { shared: self.clone(), plugin: wanted.plugin.clone(), url: wanted.url.clone() };
             tokio::spawn(fetch.run(outbound.clone()));
         }
         step

@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`gate`] is the outside, `registry` holds the plugins in force and changes them while requests run, `passage` takes one request through all phases, `journal` settles and
 //! logs after it, [`plugin`] is one loaded plugin, `guest` calls its exports, `call` is an instance within its [`Limits`],
-//! `host` is what a plugin may call, `runtime` sets up wasmtime.
+//! `host` is what a plugin may call, `grants` which of that it may, `runtime` sets up wasmtime. Behind `host` stand `crypto`,
+//! `kv`, `outbound`, `jwks` and `output`, which know nothing of WebAssembly.
 
 mod answer;
 mod bindings;
@@ -15,10 +16,15 @@ mod crypto;
 mod error;
 mod gate;
 mod generation;
+mod grants;
 mod guest;
 mod host;
 mod journal;
+mod jwks;
+mod kv;
 mod options;
+mod outbound;
+mod output;
 mod passage;
 mod plugin;
 mod registry;
@@ -31,4 +37,5 @@ pub use config::{
 };
 pub use error::{Error, Failure, Problem};
 pub use gate::Gate;
+pub use grants::{Grants, HttpGrant, MalformedGrant, Origin, OutputTarget};
 pub use journal::Counters;

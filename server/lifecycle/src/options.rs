@@ -8,15 +8,25 @@ use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::guest::{Configuration, HostFile};
-use crate::{OptionValue, Problem};
+use crate::{Grants, OptionValue, Problem};
 
+mod reach;
 mod schema;
+
+pub(crate) use reach::granting;
 
 /// The largest file an option may name, in bytes.
 const MOST_FILE_BYTES: u64 = 16 << 20;
 
+/// Options, resolved.
+pub(crate) struct Resolved {
+    pub(crate) configuration: Configuration,
+    /// What the options name that the plugin may then reach.
+    pub(crate) grants: Grants,
+}
+
 /// Resolves options against the plugin's schema, and reads the files they name.
-pub(crate) fn resolve(options: &[(String, OptionValue)], schema: &Value) -> Result<Configuration, Problem> {
+pub(crate) fn resolve(options: &[(String, OptionValue)], schema: &Value) -> Result<Resolved, Problem> {
     let mut config = Map::new();
     for (name, value) in options {
         let Some(property) = schema::property(schema, name) else {
@@ -44,7 +54,9 @@ pub(crate) fn resolve(options: &[(String, OptionValue)], schema: &Value) -> Resu
     let config = Value::Object(config);
     schema::check(&config, schema)?;
     let files = read_files(&config, schema)?;
-    Ok(Configuration { json: Secret::new(config.to_string()), files })
+    let grants = reach::grants(&config, schema)?;
+    let configuration = Configuration { json: Secret::new(config.to_string()), files };
+    Ok(Resolved { configuration, grants })
 }
 
 /// What a flag's text stands for, by the type the schema asks for.
@@ -61,32 +73,18 @@ fn typed(name: &str, text: &str, schema: &Value) -> Result<Value, Problem> {
 /// Reads the file of every `host-file` option, and of every item of an option whose items are such.
 fn read_files(config: &Value, schema: &Value) -> Result<Vec<HostFile>, Problem> {
     let mut files: Vec<HostFile> = Vec::new();
-    for (option, value) in config.as_object().into_iter().flatten() {
-        let property = schema::property(schema, option).unwrap_or(&Value::Null);
-        let paths = match value {
-            Value::String(path) if is_file(property) => vec![path.clone()],
-            Value::Array(items) if property.get("items").is_some_and(is_file) => {
-                items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-            }
-            _ => continue,
-        };
-        for path in paths {
-            if files.iter().any(|file| file.path == path) {
-                continue;
-            }
-            let content = read(Path::new(&path)).map_err(|source| Problem::OptionFile {
-                option: option.clone(),
-                path: PathBuf::from(&path),
-                source,
-            })?;
-            files.push(HostFile { path, content });
+    for (option, path) in schema::values_of_format("host-file", config, schema) {
+        if files.iter().any(|file| file.path == path) {
+            continue;
         }
+        let content = read(Path::new(path)).map_err(|source| Problem::OptionFile {
+            option: option.to_owned(),
+            path: PathBuf::from(path),
+            source,
+        })?;
+        files.push(HostFile { path: path.to_owned(), content });
     }
     Ok(files)
-}
-
-fn is_file(schema: &Value) -> bool {
-    schema.get("format").is_some_and(|format| format == "host-file")
 }
 
 fn read(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {

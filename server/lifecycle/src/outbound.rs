@@ -113,17 +113,21 @@ impl Outbound {
     }
 
     fn granted(&self, url: &Url) -> Result<&HttpGrant, Error> {
-        let origin = Origin::of(url)
-            .ok_or_else(|| Error::Failed("the URL's scheme is neither `https` nor `http`".to_owned()))?;
+        let origin = Origin::of(url).ok_or_else(|| {
+            Error::NotGranted(format!("`{}` cannot be granted, only `https` and `http` can", url.scheme()))
+        })?;
         let grant = self.grants.iter().find(|grant| grant.origin == origin);
         grant.ok_or_else(|| {
-            Error::NotGranted(format!("`{origin}` is not granted; whoever runs the server can add `grant.http={origin}`"))
+            Error::NotGranted(format!(
+                "`{origin}` is not granted; whoever runs the server can add `grant.http={origin}`"
+            ))
         })
     }
 }
 
 fn left(from: &Url, to: &Url) -> Error {
-    let name = |url: &Url| Origin::of(url).map_or_else(|| url.scheme().to_owned(), |origin| origin.to_string());
+    let name =
+        |url: &Url| Origin::of(url).map_or_else(|| url.scheme().to_owned(), |origin| origin.to_string());
     Error::NotGranted(format!("`{}` redirected to `{}`, which is not granted", name(from), name(to)))
 }
 

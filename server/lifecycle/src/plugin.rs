@@ -8,8 +8,8 @@ use wasmtime::component::InstancePre;
 
 use crate::call::Instance;
 use crate::guest::{Call, Configuration, Guest};
-use crate::host::{Bounds, State};
-use crate::runtime::Runtime;
+use crate::host::{Bounds, Services, State};
+use crate::runtime::Sandbox;
 use crate::watch::Digest;
 use crate::{Failure, Limits, Problem, answer};
 
@@ -27,7 +27,8 @@ pub(crate) use snapshot::Code;
 pub(crate) struct Plugin {
     name: Arc<str>,
     code: Arc<Code>,
-    runtime: Arc<Runtime>,
+    sandbox: Arc<Sandbox>,
+    services: Arc<Services>,
     /// What a fresh instance is made from.
     component: InstancePre<State>,
     guest: Guest,
@@ -70,16 +71,21 @@ impl Plugin {
         &self.fingerprint
     }
 
+    /// What stands behind its host interfaces, for whoever takes its place.
+    pub(crate) fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
     /// What it is granted, in words.
     pub(crate) fn grants(&self) -> Vec<String> {
-        Vec::new()
+        self.services.grants().describe()
     }
 
     /// Whether the request's instance is to be kept after this phase: the plugin is asked again before generation, and
     /// enough slots are free that requests which wait for their bodies do not hold up others.
     pub(crate) fn is_worth_keeping(&self, after: Phase) -> bool {
         let is_asked_again = |phase: &Phase| *phase > after && *phase != Phase::Log;
-        self.phases().iter().any(is_asked_again) && self.runtime.has_room()
+        self.phases().iter().any(is_asked_again) && self.sandbox.has_room()
     }
 
     /// Makes a call in the instance given, or in a new one, and returns the instance with the answer. One that failed is
@@ -105,8 +111,8 @@ impl Plugin {
             Some(instance) => instance,
             None => self.instance(self.bounds()).await?,
         };
-        instance.begin(&self.runtime, self.bounds(), call.credentials());
-        let answer = call.make(&self.guest, &mut instance).await?;
+        instance.begin(&self.sandbox, self.bounds(), call.credentials());
+        let answer = self.sandbox.bounded(self.limits.call, call.make(&self.guest, &mut instance)).await?;
         instance.rest();
         Ok((answer, instance))
     }
@@ -121,8 +127,8 @@ impl Plugin {
 
     /// A configured instance that nothing has been done with.
     async fn instance(&self, bounds: Bounds) -> Result<Instance, Failure> {
-        let state = State::new(self.name.clone(), bounds);
-        let mut instance = Instance::new(&self.runtime, &self.component, state).await?;
+        let state = State::new(self.name.clone(), self.services.clone(), bounds);
+        let mut instance = Instance::new(&self.sandbox, &self.component, state).await?;
         if let Some(configuration) = &self.configuration {
             self.guest.configure(&mut instance, configuration).await?.map_err(|message| {
                 Failure::Trap(format!("`configure` failed: {}", answer::text(&message)))

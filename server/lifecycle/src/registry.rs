@@ -12,6 +12,7 @@ use mlx_gate_core::{BoxFuture, Phase, PluginAdmin, PluginChange, PluginChangeErr
 use tokio::sync::Mutex;
 
 use crate::generation::Generation;
+use crate::host::Services;
 use crate::plugin::{Loader, Plugin};
 use crate::runtime::Runtime;
 use crate::watch::{Report, Watcher};
@@ -47,7 +48,8 @@ impl Registry {
             });
             for spec in &config.plugins {
                 let started = Instant::now();
-                let plugin = Arc::new(loader.prepare(spec, &[]).await?.finish().await?);
+                let prepared = loader.prepare(spec, &[]).await?;
+                let plugin = Arc::new(prepared.finish(&Services::new()).await?);
                 let id = unique(plugin.name(), &slots);
                 tracing::info!(
                     plugin = id,
@@ -125,11 +127,12 @@ impl Registry {
         let explain = |error: Error| error.to_string();
         let prepared = loader.prepare(&spec, &slot.codes()).await.map_err(explain)?;
         if is_reload && prepared.fingerprint() == before.plugin.fingerprint() {
+            before.plugin.services().reopen().await.map_err(|problem| problem.to_string())?;
             slot.recovered();
             return Ok(());
         }
         self.expect_phases(&before.plugin, prepared.phases(), may_lose_phases)?;
-        let plugin = Arc::new(prepared.finish().await.map_err(explain)?);
+        let plugin = Arc::new(prepared.finish(before.plugin.services()).await.map_err(explain)?);
         let version = plugin.description().version.clone();
         let generation = self.put(place, plugin.clone());
         slot.replace(InForce::new(spec, plugin, generation));

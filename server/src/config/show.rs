@@ -27,11 +27,16 @@ fn holds(resolved: &Resolved, option: &Opt) -> String {
 }
 
 fn plugin(plugin: &PluginSpec) -> String {
-    if plugin.options.is_empty() {
-        return plugin.source.to_string();
-    }
+    let mut text = plugin.source.to_string();
     let names: Vec<&str> = plugin.options.iter().map(|(name, _)| name.as_str()).collect();
-    format!("{} with {}", plugin.source, names.join(", "))
+    if !names.is_empty() {
+        let _ = write!(text, " with {}", names.join(", "));
+    }
+    let grants = plugin.grants.describe();
+    if !grants.is_empty() {
+        let _ = write!(text, " granted {}", grants.join(", "));
+    }
+    text
 }
 
 fn value(value: &Value) -> String {

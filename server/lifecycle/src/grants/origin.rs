@@ -18,7 +18,11 @@ impl Origin {
     pub(crate) fn of(url: &Url) -> Option<Self> {
         let reachable = matches!(url.scheme(), "http" | "https");
         let host = url.host_str().filter(|host| reachable && !host.is_empty())?;
-        Some(Self { scheme: url.scheme().to_owned(), host: host.to_owned(), port: url.port_or_known_default()? })
+        Some(Self {
+            scheme: url.scheme().to_owned(),
+            host: host.to_owned(),
+            port: url.port_or_known_default()?,
+        })
     }
 
     /// Whether who wrote this origin meant a private address: it is one, or it is this machine's own name.

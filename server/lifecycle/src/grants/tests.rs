@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{Grants, MalformedGrant, OutputTarget, Wanted};
+use super::{Granting, Grants, MalformedGrant, OutputTarget, Wanted};
 use crate::Source;
 
 fn add(name: &str, value: &str) -> Result<Vec<String>, String> {
@@ -112,11 +112,11 @@ fn what_is_missing_is_shown_as_it_has_to_be_written() {
 
 #[test]
 fn an_option_that_grants_need_not_be_used() {
-    let option = |name: &str| Some(name.to_owned());
-    let with_url = Wanted { url_option: option("jwks"), ..wanted(&["jwks"]) };
-    assert_eq!(check(&Grants::default(), &with_url), Ok(()));
-    let with_output = Wanted { output_option: option("file"), ..wanted(&["output"]) };
-    assert_eq!(check(&Grants::default(), &with_output), Ok(()));
+    let options = Granting { http: true, output: true };
+    let may = Wanted { options, ..wanted(&["jwks", "output"]) };
+    assert_eq!(check(&Grants::default(), &may), Ok(()));
+    let unrelated = Wanted { options, ..wanted(&["kv"]) };
+    assert!(check(&Grants::default(), &unrelated).is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::State;
+use super::messages::Admitted;
 use crate::bindings::v0_1::mlx_gate::plugin::host::{Host, Level};
 
 /// The most bytes of one message.
@@ -18,20 +19,7 @@ const SHORTEST_SECRET: usize = 7;
 
 impl Host for State {
     fn log(&mut self, level: Level, message: String) {
-        let Some(left) = self.messages_left.checked_sub(1) else { return };
-        self.messages_left = left;
-        let message = self.presentable(&message);
-        let plugin = &*self.plugin;
-        match level {
-            Level::Trace => tracing::trace!(target: "mlx_gate::plugin", plugin, "{message}"),
-            Level::Debug => tracing::debug!(target: "mlx_gate::plugin", plugin, "{message}"),
-            Level::Info => tracing::info!(target: "mlx_gate::plugin", plugin, "{message}"),
-            Level::Warn => tracing::warn!(target: "mlx_gate::plugin", plugin, "{message}"),
-            Level::Error => tracing::error!(target: "mlx_gate::plugin", plugin, "{message}"),
-        }
-        if left == 0 {
-            tracing::warn!(target: "mlx_gate::plugin", plugin, "further messages of this call are dropped");
-        }
+        self.write_message(level, &message);
     }
 
     fn now_ms(&mut self) -> u64 {
@@ -54,6 +42,39 @@ impl Host for State {
 }
 
 impl State {
+    /// Logs a message, within the bounds of the call and of the plugin.
+    fn write_message(&mut self, level: Level, message: &str) {
+        let Some(left) = self.messages_left.checked_sub(1) else { return };
+        self.messages_left = left;
+        let plugin = &*self.plugin;
+        match self.services.messages.admit() {
+            Admitted::No => return,
+            Admitted::Yes { dropped_before: 0 } => {}
+            Admitted::Yes { dropped_before } => {
+                tracing::warn!(target: "mlx_gate::plugin", plugin, "{dropped_before} messages before this one were dropped");
+            }
+        }
+        let message = self.presentable(message);
+        match level {
+            Level::Trace => tracing::trace!(target: "mlx_gate::plugin", plugin, "{message}"),
+            Level::Debug => tracing::debug!(target: "mlx_gate::plugin", plugin, "{message}"),
+            Level::Info => tracing::info!(target: "mlx_gate::plugin", plugin, "{message}"),
+            Level::Warn => tracing::warn!(target: "mlx_gate::plugin", plugin, "{message}"),
+            Level::Error => tracing::error!(target: "mlx_gate::plugin", plugin, "{message}"),
+        }
+        if left == 0 {
+            tracing::warn!(target: "mlx_gate::plugin", plugin, "further messages of this call are dropped");
+        }
+    }
+
+    /// Logs what has been printed to WASI's standard output and error.
+    pub(super) fn log_printed(&mut self) {
+        let lines = self.wasi.as_ref().map(|wasi| wasi.take_lines()).unwrap_or_default();
+        for (level, line) in lines {
+            self.write_message(level, &line);
+        }
+    }
+
     /// The message without credentials and line breaks, cut to a bearable length.
     fn presentable<'m>(&self, message: &'m str) -> Cow<'m, str> {
         let mut shown = Cow::Borrowed(message);
@@ -82,13 +103,15 @@ mod tests {
 
     use mlx_gate_core::Secret;
 
-    use super::State;
-    use crate::host::Bounds;
+    use std::sync::Arc;
 
-    #[test]
-    fn messages_are_made_presentable() {
+    use super::State;
+    use crate::host::{Bounds, Services};
+
+    #[tokio::test]
+    async fn messages_are_made_presentable() {
         let bounds = Bounds { time: Duration::ZERO, memory: 0, transfer: 0 };
-        let mut state = State::new("p".into(), bounds);
+        let mut state = State::new("p".into(), Arc::new(Services::new()), bounds);
         state.begin(bounds, vec![Secret::new("Bearer sk-secret-1"), Secret::new("short")]);
         assert_eq!(state.presentable("who sent sk-secret-1?"), "who sent [redacted]?");
         assert_eq!(state.presentable("got `Bearer sk-secret-1`"), "got `[redacted]`");

@@ -83,7 +83,8 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap, outbound::Error> {
             return Err(wrong(name, "is not for plugins to set"));
         }
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(name, "has no valid name"))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| wrong(name.as_str(), "has no valid value"))?;
+        let mut value =
+            HeaderValue::from_str(value).map_err(|_| wrong(name.as_str(), "has no valid value"))?;
         // Any of them may be a credential.
         value.set_sensitive(true);
         headers.append(name, value);

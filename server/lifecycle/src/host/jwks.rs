@@ -5,7 +5,11 @@ use crate::bindings::v0_1::mlx_gate::plugin::jwks::{Error, Host};
 use crate::{jwks, outbound};
 
 impl Host for State {
-    async fn keys(&mut self, url: String, kid: Option<String>) -> wasmtime::Result<Result<Vec<String>, Error>> {
+    async fn keys(
+        &mut self,
+        url: String,
+        kid: Option<String>,
+    ) -> wasmtime::Result<Result<Vec<String>, Error>> {
         self.not_while_configuring("jwks", "keys")?;
         Ok(self.find_keys(&url, kid.as_deref()).await.map_err(Error::from))
     }

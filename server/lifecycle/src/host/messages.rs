@@ -24,7 +24,9 @@ struct State {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admitted {
     /// It is, and so many before it were not.
-    Yes { dropped_before: u64 },
+    Yes {
+        dropped_before: u64,
+    },
     No,
 }
 

@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 
 use super::messages::Messages;
@@ -5,7 +6,7 @@ use crate::jwks::Jwks;
 use crate::kv::{Memory, Quota, Store};
 use crate::outbound::{Outbound, Transport};
 use crate::output::Output;
-use crate::{Grants, Problem};
+use crate::{Grants, OutputTarget, Problem};
 
 /// What stands behind the host interfaces of one plugin. The key-value space, connections, key sets and counts belong to
 /// the plugin's place and go from one generation to the next; what is granted belongs to one generation.
@@ -34,19 +35,26 @@ impl Services {
         }
     }
 
-    /// Those of the same place with these grants, for the plugin that is to come. An output that stays is opened anew, so
-    /// that a reload after a rotation of logs writes to the new file.
+    /// Opens the output anew, so that a reload after a rotation of logs writes to the new file.
+    pub(crate) async fn reopen(&self) -> Result<(), Problem> {
+        match &self.output {
+            None => Ok(()),
+            Some(output) => output.reopen().await.map_err(|source| no_output(output.target(), source)),
+        }
+    }
+
+    /// Those of the same place with these grants, for the plugin that is to come. An output that stays is opened anew.
     pub(crate) async fn with_grants(&self, grants: Grants) -> Result<Self, Problem> {
-        let output = match &grants.output {
-            None => None,
-            Some(target) => {
-                let there = self.output.as_ref().filter(|output| output.target() == target);
-                let opened = match there {
-                    Some(output) => output.reopen().await.map(|()| output.clone()),
-                    None => Output::open(target).map(Arc::new),
-                };
-                let cannot = |source| Problem::Output { target: target.to_string(), source };
-                Some(opened.map_err(cannot)?)
+        let there = self.output.as_ref().filter(|output| Some(output.target()) == grants.output.as_ref());
+        let output = match (&grants.output, there) {
+            (None, _) => None,
+            (Some(_), Some(there)) => {
+                self.reopen().await?;
+                Some(there.clone())
+            }
+            (Some(target), None) => {
+                let output = Output::open(target).map_err(|source| no_output(target, source))?;
+                Some(Arc::new(output))
             }
         };
         Ok(Self {
@@ -64,4 +72,8 @@ impl Services {
     pub(crate) fn grants(&self) -> &Grants {
         &self.grants
     }
+}
+
+fn no_output(target: &OutputTarget, source: io::Error) -> Problem {
+    Problem::Output { target: target.to_string(), source }
 }

@@ -59,7 +59,8 @@ impl Wasi {
         let printed = self.printed.iter();
         let text = printed.map(|(level, printed)| (*level, printed.take()));
         text.flat_map(|(level, text)| {
-            let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+            let lines: Vec<_> =
+                text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
             lines.into_iter().map(move |line| (level, line))
         })
         .collect()
@@ -145,7 +146,8 @@ mod tests {
         wasi.printed[1].1.add(b"oops\xff\n");
         wasi.printed[0].1.add(b"o");
         let line = |level, text: &str| (level, text.to_owned());
-        let expected = [line(Level::Info, "one"), line(Level::Info, "two"), line(Level::Warn, "oops\u{fffd}")];
+        let expected =
+            [line(Level::Info, "one"), line(Level::Info, "two"), line(Level::Warn, "oops\u{fffd}")];
         assert_eq!(wasi.take_lines(), expected);
         assert_eq!(wasi.take_lines(), []);
         wasi.printed[0].1.add(&vec![b'x'; MOST_PRINTED]);

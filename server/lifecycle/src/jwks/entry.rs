@@ -81,11 +81,8 @@ impl Entry {
         self.fetching = false;
         match fetched {
             Ok((set, lifetime)) => {
-                let held = Held {
-                    set,
-                    refresh_at: now + lifetime.mul_f64(REFRESH_AT),
-                    fresh_until: now + lifetime,
-                };
+                let held =
+                    Held { set, refresh_at: now + lifetime.mul_f64(REFRESH_AT), fresh_until: now + lifetime };
                 self.held = Some(held);
                 self.failed = None;
             }

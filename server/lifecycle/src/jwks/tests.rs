@@ -14,7 +14,12 @@ fn key(kid: &str) -> Vec<String> {
     vec![format!(r#"{{"kty":"EC","kid":"{kid}"}}"#)]
 }
 
-async fn keys(jwks: &Jwks, outbound: &Arc<Outbound>, url: &str, kid: Option<&str>) -> Result<Vec<String>, Error> {
+async fn keys(
+    jwks: &Jwks,
+    outbound: &Arc<Outbound>,
+    url: &str,
+    kid: Option<&str>,
+) -> Result<Vec<String>, Error> {
     let wanted = Wanted { plugin: &Arc::from("p"), url: outbound.parse(url)?, kid, patience: LONGEST };
     jwks.keys(outbound, wanted).await
 }
@@ -75,12 +80,17 @@ async fn failures_say_why_and_leave_the_server_alone() {
 
 #[tokio::test]
 async fn what_is_held_survives_a_failing_server() {
-    let peer = numbered(|turn| if turn == 0 { ("200 OK", set("a")) } else { ("500 No", String::new()) }).await;
+    let peer =
+        numbered(|turn| if turn == 0 { ("200 OK", set("a")) } else { ("500 No", String::new()) }).await;
     let (jwks, outbound) = (Jwks::default(), Arc::new(outbound(&[&peer.origin()])));
     let url = peer.url("/jwks");
     assert_eq!(keys(&jwks, &outbound, &url, Some("a")).await, Ok(key("a")));
     let unknown = keys(&jwks, &outbound, &url, Some("b")).await;
-    assert_eq!(unknown, Err(Error::Failed("the answer has status 500".to_owned())), "nobody knows whether it exists");
+    assert_eq!(
+        unknown,
+        Err(Error::Failed("the answer has status 500".to_owned())),
+        "nobody knows whether it exists"
+    );
     assert_eq!(keys(&jwks, &outbound, &url, Some("a")).await, Ok(key("a")));
 }
 

@@ -154,9 +154,15 @@ mod tests {
 
     #[test]
     fn unsound_buckets_are_refused() {
-        for (capacity, refill) in
-            [(0, 1.0), (1, 0.0), (1, -0.0), (1, -1.0), (1, f64::NAN), (1, f64::INFINITY), (1, f64::NEG_INFINITY)]
-        {
+        for (capacity, refill) in [
+            (0, 1.0),
+            (1, 0.0),
+            (1, -0.0),
+            (1, -1.0),
+            (1, f64::NAN),
+            (1, f64::INFINITY),
+            (1, f64::NEG_INFINITY),
+        ] {
             assert_eq!(Bucket::new(capacity, refill), None, "{capacity} {refill}");
         }
     }

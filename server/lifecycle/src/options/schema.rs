@@ -20,6 +20,32 @@ pub(super) fn known(schema: &Value) -> Vec<String> {
     properties.into_iter().flat_map(|properties| properties.keys().cloned()).collect()
 }
 
+/// Whether a string of this format is what the schema, or that of an array's items, asks for.
+pub(super) fn has_format(property: &Value, wanted: &str) -> bool {
+    let is = |schema: &Value| schema.get("format").is_some_and(|format| format == wanted);
+    is(property) || property.get("items").is_some_and(is)
+}
+
+/// The strings of options with this format, each with its option's name.
+pub(super) fn values_of_format<'v>(
+    format: &str,
+    config: &'v Value,
+    schema: &Value,
+) -> Vec<(&'v str, &'v str)> {
+    let options = config.as_object().into_iter().flatten();
+    let of_format =
+        options.filter(|(name, _)| property(schema, name).is_some_and(|it| has_format(it, format)));
+    of_format
+        .flat_map(|(name, value)| {
+            let values = match value {
+                Value::Array(items) => items.as_slice(),
+                value => std::slice::from_ref(value),
+            };
+            values.iter().filter_map(|value| Some((name.as_str(), value.as_str()?)))
+        })
+        .collect()
+}
+
 /// Whether a value of this type may be right. A schema without a type takes anything.
 pub(super) fn takes(schema: &Value, wanted: &str) -> bool {
     match schema.get("type") {

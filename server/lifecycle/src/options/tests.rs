@@ -33,7 +33,7 @@ fn flags(options: &[(&str, &str)]) -> Result<String, String> {
         .map(|(name, text)| ((*name).to_owned(), OptionValue::Text((*text).to_owned())))
         .collect();
     resolve(&options, &schema())
-        .map(|resolved| resolved.json.expose().to_owned())
+        .map(|resolved| resolved.configuration.json.expose().to_owned())
         .map_err(|problem| problem.to_string())
 }
 
@@ -41,7 +41,7 @@ fn config(options: Value) -> Result<String, String> {
     let Value::Object(options) = options else { panic!("options are an object") };
     let options: Vec<_> = options.into_iter().map(|(name, value)| (name, OptionValue::Json(value))).collect();
     resolve(&options, &schema())
-        .map(|resolved| resolved.json.expose().to_owned())
+        .map(|resolved| resolved.configuration.json.expose().to_owned())
         .map_err(|problem| problem.to_string())
 }
 
@@ -110,7 +110,7 @@ fn files_travel_beside_the_options_that_name_them() {
         ("lists".to_owned(), text(&one)),
     ];
 
-    let resolved = resolve(&given, &schema()).expect("resolved");
+    let resolved = resolve(&given, &schema()).expect("resolved").configuration;
     let json: Value = serde_json::from_str(resolved.json.expose()).expect("JSON");
     assert_eq!(json, json!({ "url": "x", "file": one, "lists": [two, one] }));
     let files: Vec<_> =
@@ -127,4 +127,51 @@ fn files_travel_beside_the_options_that_name_them() {
         error,
         format!("the option `lists`: {missing} cannot be read: No such file or directory (os error 2)")
     );
+}
+
+#[test]
+fn what_an_option_names_is_granted() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "jwks": { "type": "array", "items": { "type": "string", "format": "host-url" } },
+            "log": { "type": "string", "format": "host-output" },
+            "old-log": { "type": "string", "format": "host-output" },
+        },
+    });
+    let given = |options: &[(&str, &str)]| {
+        let text = |value: &str| OptionValue::Text(value.to_owned());
+        let options: Vec<_> = options.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect();
+        let resolved = resolve(&options, &schema).map_err(|problem| problem.to_string());
+        resolved.map(|resolved| resolved.grants.describe())
+    };
+    assert_eq!(given(&[]), Ok(Vec::new()));
+    assert_eq!(
+        given(&[
+            ("jwks", "https://a.example/keys?tenant=1"),
+            ("jwks", "http://127.0.0.1:8080/keys"),
+            ("log", "access.jsonl"),
+        ]),
+        Ok(["http https://a.example", "http-private http://127.0.0.1:8080", "output access.jsonl"]
+            .map(str::to_owned)
+            .to_vec())
+    );
+    for (options, problem) in [
+        (&[("jwks", "keys.json")][..], "the option `jwks` has to be an absolute URL"),
+        (
+            &[("jwks", "file:///keys")],
+            "the option `jwks` has to be a URL that begins with https:// or http://",
+        ),
+        (
+            &[("jwks", "https://user:secret@a.example/")],
+            "the option `jwks` has to be a URL without a user name and a password",
+        ),
+        (&[("log", "")], "the option `log` has to be the path of a file, or `-` for standard output"),
+        (
+            &[("log", "a"), ("old-log", "b")],
+            "the option `old-log` has to be the same as the other options that name an output: a plugin has one",
+        ),
+    ] {
+        assert_eq!(given(options), Err(problem.to_owned()));
+    }
 }

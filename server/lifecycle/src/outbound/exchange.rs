@@ -14,7 +14,8 @@ const LONGEST_REASON: usize = 200;
 
 /// Sends one request, once.
 pub(super) async fn send(client: &Client, request: &Request) -> Result<Incoming, Error> {
-    let mut outgoing = client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+    let mut outgoing =
+        client.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
     if let Some(body) = &request.body {
         outgoing = outgoing.body(body.clone());
     }
@@ -23,8 +24,11 @@ pub(super) async fn send(client: &Client, request: &Request) -> Result<Incoming,
 
 /// Reads a response to its end.
 pub(super) async fn read(mut incoming: Incoming, most: usize) -> Result<Response, Error> {
-    let header_bytes: usize = incoming.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if header_bytes > MOST_HEADER_BYTES || incoming.content_length().is_some_and(|length| length > most as u64) {
+    let header_bytes: usize =
+        incoming.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if header_bytes > MOST_HEADER_BYTES
+        || incoming.content_length().is_some_and(|length| length > most as u64)
+    {
         return Err(Error::TooLarge);
     }
     let mut body = Vec::new();

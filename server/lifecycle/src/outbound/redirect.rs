@@ -41,8 +41,12 @@ pub(super) fn followed(request: Request, status: StatusCode, url: Url) -> Result
             return Err(Error::Failed("a redirect to another origin of a request with a body".to_owned()));
         }
         let harmless = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
-        next.headers = next.headers.into_iter().filter_map(|(name, value)| Some((name?, value)))
-            .filter(|(name, _)| harmless.contains(name)).collect();
+        next.headers = next
+            .headers
+            .into_iter()
+            .filter_map(|(name, value)| Some((name?, value)))
+            .filter(|(name, _)| harmless.contains(name))
+            .collect();
     }
     Ok(next)
 }

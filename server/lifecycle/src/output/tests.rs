@@ -76,7 +76,8 @@ async fn a_failed_reopening_keeps_the_file() {
 #[test]
 fn what_is_no_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let open = |path: PathBuf| Output::open(&OutputTarget::File(path)).map(drop).map_err(|error| error.to_string());
+    let open =
+        |path: PathBuf| Output::open(&OutputTarget::File(path)).map(drop).map_err(|error| error.to_string());
     assert_eq!(
         open(folder.path().to_owned()),
         Err("it is not a regular file; `-` is standard output".to_owned())

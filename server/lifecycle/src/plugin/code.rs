@@ -27,9 +27,9 @@ const PHASES: [(&str, Phase); 5] = [
     ("logging", Phase::Log),
 ];
 
-/// Interfaces that are linked for every plugin, and those that need a grant.
+/// Interfaces that every plugin gets, and those that need a grant.
 const LINKED: &[&str] = &["types", "host", "crypto"];
-const GRANTED: &[&str] = &["kv", "http"];
+const GRANTED: &[&str] = &["kv", "http", "jwks", "output"];
 
 /// Reads a component's bytes and makes sure that they are one.
 pub(super) fn read(source: &Source, bundled: &[Bundled]) -> Result<Vec<u8>, Problem> {
@@ -85,6 +85,8 @@ pub(super) struct Inspected {
     pub(super) version: Version,
     /// The phases it takes part in, in the order of a request.
     pub(super) phases: Vec<Phase>,
+    /// The interfaces it imports that need a grant.
+    pub(super) grantable: Vec<String>,
 }
 
 /// Compares what a component imports and exports with what this server has.
@@ -95,20 +97,18 @@ pub(super) fn inspect(engine: &Engine, component: &Component) -> Result<Inspecte
     let version = version(imports.iter().chain(&exports))?;
 
     let among = |names: &[&str], import: &str| interface(import).is_some_and(|name| names.contains(&name));
-    let unlinked = imports.into_iter().filter(|import| !among(LINKED, import));
-    let (grantable, foreign): (Vec<String>, Vec<String>) =
-        unlinked.partition(|import| among(GRANTED, import));
+    let served = |import: &String| among(LINKED, import) || among(GRANTED, import) || is_wasi(import);
+    let foreign: Vec<String> = imports.iter().filter(|import| !served(import)).cloned().collect();
     if !foreign.is_empty() {
         let hint = if foreign.iter().any(|name| name.starts_with("wasi:")) {
-            "WASI is not linked; build for `wasm32-unknown-unknown`, which does not need it"
+            "of WASI there is the part that languages need to start, and none of its HTTP; what the host offers is `http`"
         } else {
-            "they are `host` and `crypto`"
+            "they are `host`, `crypto`, `kv`, `http`, `jwks` and `output`"
         };
         return Err(Problem::UnknownImports { found: foreign, hint });
     }
-    if !grantable.is_empty() {
-        return Err(Problem::Ungranted(grantable));
-    }
+    let grantable = imports.iter().filter(|import| among(GRANTED, import));
+    let grantable = grantable.filter_map(|import| interface(import)).map(str::to_owned).collect();
     let exported = |name: &str| exports.iter().any(|export| interface(export) == Some(name));
     if !exported(LIFECYCLE) {
         return Err(Problem::NoLifecycle(format!("{PACKAGE}{LIFECYCLE}@{}", version.as_str())));
@@ -118,7 +118,14 @@ pub(super) fn inspect(engine: &Engine, component: &Component) -> Result<Inspecte
     if phases.is_empty() {
         return Err(Problem::NoPhase);
     }
-    Ok(Inspected { version, phases })
+    Ok(Inspected { version, phases, grantable })
+}
+
+/// Whether this is an interface of WASI 0.2 that is linked, with nothing behind it.
+fn is_wasi(import: &str) -> bool {
+    const PACKAGES: [&str; 6] =
+        ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+    PACKAGES.iter().any(|package| import.starts_with(package)) && import.contains("@0.2.")
 }
 
 /// The interface's name, of one in our package.

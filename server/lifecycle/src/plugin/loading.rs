@@ -6,10 +6,13 @@ use mlx_gate_core::Phase;
 
 use super::snapshot::{Code, blocking};
 use super::{Plugin, code};
+use crate::grants::Wanted;
 use crate::guest::{Configuration, Guest};
+use crate::host::Services;
+use crate::options::Resolved;
 use crate::runtime::Runtime;
 use crate::watch::Digest;
-use crate::{Bundled, Error, Limits, PluginSpec, Problem, Source, options};
+use crate::{Bundled, Error, Grants, Limits, PluginSpec, Problem, Source, options};
 
 /// Makes plugins.
 pub(crate) struct Loader {
@@ -23,16 +26,17 @@ pub(crate) struct Loader {
 pub(crate) struct Prepared {
     /// For errors.
     source: String,
-    runtime: Arc<Runtime>,
     code: Arc<Code>,
     configuration: Configuration,
+    grants: Grants,
     limits: Limits,
     files: Vec<(PathBuf, Digest)>,
     fingerprint: Digest,
 }
 
 impl Loader {
-    /// Reads, compiles and inspects a plugin's code, unless it is among the known, and resolves its options.
+    /// Reads, compiles and inspects a plugin's code, unless it is among the known, resolves its options, and compares what
+    /// it imports with what it is granted.
     pub(crate) async fn prepare(&self, spec: &PluginSpec, known: &[Arc<Code>]) -> Result<Prepared, Error> {
         self.read(spec, known).await.map_err(|problem| about(spec.source.to_string(), problem))
     }
@@ -52,7 +56,8 @@ impl Loader {
         };
         let (options, described) = (spec.options.clone(), code.clone());
         let resolve = move || options::resolve(&options, &described.description.schema);
-        let configuration = blocking(resolve).await??;
+        let Resolved { configuration, grants: by_options } = blocking(resolve).await??;
+        let grants = granted(spec, &code, by_options)?;
         let mut files: Vec<_> = configuration
             .files
             .iter()
@@ -63,16 +68,20 @@ impl Loader {
         }
         let fingerprint = fingerprint(&digest, &configuration);
         let source = spec.source.to_string();
-        Ok(Prepared {
-            source,
-            runtime: self.runtime.clone(),
-            code,
-            configuration,
-            limits,
-            files,
-            fingerprint,
-        })
+        let limits = code.limits(limits, spec.host.memory);
+        Ok(Prepared { source, code, configuration, grants, limits, files, fingerprint })
     }
+}
+
+/// What a plugin is granted, in all. Errors where it imports more, and where more is written down than it imports.
+fn granted(spec: &PluginSpec, code: &Code, by_options: Grants) -> Result<Grants, Problem> {
+    let imports = code.inspected.grantable.clone();
+    let mut written = spec.grants.clone();
+    // A bundled plugin is part of this server, and what it counts stays in it.
+    written.kv |= matches!(spec.source, Source::Bundled(_)) && imports.iter().any(|name| name == "kv");
+    let wanted = Wanted { imports, options: options::granting(&code.description.schema) };
+    written.check(&wanted, &spec.source)?;
+    written.with(by_options)
 }
 
 impl Prepared {
@@ -86,21 +95,23 @@ impl Prepared {
         &self.code.inspected.phases
     }
 
-    /// Configures and tests the plugin.
-    pub(crate) async fn finish(self) -> Result<Plugin, Error> {
+    /// Configures and tests the plugin. `place` holds the services of the plugin whose place it takes, or new ones.
+    pub(crate) async fn finish(self, place: &Services) -> Result<Plugin, Error> {
         let source = self.source.clone();
-        self.configure().await.map_err(|problem| about(source, problem))
+        self.configure(place).await.map_err(|problem| about(source, problem))
     }
 
-    async fn configure(self) -> Result<Plugin, Problem> {
-        let Self { runtime, code, configuration, limits, files, fingerprint, .. } = self;
-        let (component, captured) = code.configure(&configuration, &limits).await?;
-        let component = runtime.linker.instantiate_pre(&component)?;
+    async fn configure(self, place: &Services) -> Result<Plugin, Problem> {
+        let Self { code, configuration, grants, limits, files, fingerprint, .. } = self;
+        let services = Arc::new(place.with_grants(grants).await?);
+        let (component, captured) = code.configure(&configuration, &limits, &services).await?;
+        let component = code.sandbox().linker(code.inspected.version).instantiate_pre(&component)?;
         let plugin = Plugin {
             name: code.description.name.as_str().into(),
             guest: Guest::new(code.inspected.version, &component, &code.inspected.phases)?,
+            sandbox: code.sandbox().clone(),
+            services,
             code,
-            runtime,
             component,
             configuration: (!captured).then_some(configuration),
             limits,

@@ -14,15 +14,16 @@ use super::code::{self, Inspected};
 use super::{Description, alike};
 use crate::call::Instance;
 use crate::guest::{Configuration, Guest};
-use crate::host::{Bounds, State};
-use crate::runtime::Runtime;
+use crate::host::{Bounds, Services, State};
+use crate::runtime::{Runtime, Sandbox};
 use crate::watch::Digest;
 use crate::{Limits, Problem, answer};
 
 /// A plugin's code: compiled and looked at, not configured. Every configuration starts from it, so it is kept as long as
 /// a plugin of it is in force.
 pub(crate) struct Code {
-    runtime: Arc<Runtime>,
+    /// Where its instances live.
+    sandbox: Arc<Sandbox>,
     digest: Digest,
     bytes: Vec<u8>,
     component: Component,
@@ -33,33 +34,43 @@ pub(crate) struct Code {
 }
 
 impl Code {
-    /// Compiles a component, instrumented if it can be, inspects it, and asks it what it is.
+    /// Compiles a component, instrumented if it can be, for the sandbox it fits, inspects it, and asks it what it is.
     pub(super) async fn compile(
         runtime: &Arc<Runtime>,
         bytes: Vec<u8>,
         digest: Digest,
         limits: &Limits,
     ) -> Result<Self, Problem> {
-        let engine = runtime.engine.clone();
-        let (bytes, instrumented, component) = blocking(move || {
+        let (runtime, memory) = (runtime.clone(), limits.memory);
+        let (bytes, instrumented, compiled) = blocking(move || {
             let bytes = alike::with_globals_exported(&bytes).unwrap_or(bytes);
             let with_access = Wizer::new().instrument_component(&bytes).map(|(_, instrumented)| instrumented);
             let instrumented = with_access.is_ok();
-            let component = match with_access {
-                Ok(with_access) => Component::from_binary(&engine, &with_access),
-                Err(_) => Component::from_binary(&engine, &bytes),
-            };
-            (bytes, instrumented, component)
+            let compiled = runtime.compile(with_access.as_ref().unwrap_or(&bytes), memory);
+            (bytes, instrumented, compiled)
         })
         .await?;
-        let component = component?;
-        let inspected = code::inspect(&runtime.engine, &component)?;
-        let (mut instance, guest) = instantiate(runtime, &component, &inspected, "?".into(), limits).await?;
+        let (sandbox, component) = compiled?;
+        let inspected = code::inspect(&sandbox.engine, &component)?;
+        let limits = Limits { memory: limits.memory.max(sandbox.usual_memory), ..limits.clone() };
+        // Whom it is and what it is granted is not known yet, so there is nothing behind its imports.
+        let state = state("?".into(), &Arc::new(Services::new()), &limits);
+        let (mut instance, guest) = instantiate(&sandbox, &component, &inspected, state).await?;
         let info = guest.describe(&mut instance).await;
         let info = info.map_err(|failure| Problem::Call { function: "describe", failure })?;
         let description = Description::new(info)?;
-        let runtime = runtime.clone();
-        Ok(Self { runtime, digest, bytes, component, instrumented, inspected, description })
+        Ok(Self { sandbox, digest, bytes, component, instrumented, inspected, description })
+    }
+
+    /// Where its instances live.
+    pub(super) fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
+    }
+
+    /// Its limits: one that needs room has memory to match, unless somebody has written down how much it may have.
+    pub(super) fn limits(&self, usual: Limits, memory: Option<usize>) -> Limits {
+        let memory = memory.unwrap_or(usual.memory.max(self.sandbox.usual_memory));
+        Limits { memory, ..usual }
     }
 
     /// SHA-256 of the component as it was read.
@@ -78,10 +89,12 @@ impl Code {
         &self,
         configuration: &Configuration,
         limits: &Limits,
+        services: &Arc<Services>,
     ) -> Result<(Component, bool), Problem> {
         let name: Arc<str> = self.description.name.as_str().into();
+        let state = state(name.clone(), services, limits);
         let (mut instance, guest) =
-            instantiate(&self.runtime, &self.component, &self.inspected, name.clone(), limits).await?;
+            instantiate(&self.sandbox, &self.component, &self.inspected, state).await?;
         guest
             .configure(&mut instance, configuration)
             .await
@@ -98,25 +111,27 @@ impl Code {
             return Ok((self.component.clone(), false));
         }
         let snapshot = capture(&self.bytes, &mut instance).await?;
-        let engine = self.runtime.engine.clone();
+        let engine = self.sandbox.engine.clone();
         let component = blocking(move || Component::from_binary(&engine, &snapshot)).await??;
         Ok((component, true))
     }
 }
 
+fn state(name: Arc<str>, services: &Arc<Services>, limits: &Limits) -> State {
+    let bounds = Bounds { time: limits.configure, memory: limits.memory, transfer: limits.transfer };
+    State::new(name, services.clone(), bounds).while_configuring()
+}
+
 /// An instance that is not configured.
 async fn instantiate(
-    runtime: &Runtime,
+    sandbox: &Sandbox,
     component: &Component,
     inspected: &Inspected,
-    name: Arc<str>,
-    limits: &Limits,
+    state: State,
 ) -> Result<(Instance, Guest), Problem> {
-    let component = runtime.linker.instantiate_pre(component)?;
+    let component = sandbox.linker(inspected.version).instantiate_pre(component)?;
     let guest = Guest::new(inspected.version, &component, &inspected.phases)?;
-    let bounds = Bounds { time: limits.configure, memory: limits.memory, transfer: limits.transfer };
-    let state = State::new(name, bounds).while_configuring();
-    let instance = Instance::new(runtime, &component, state)
+    let instance = Instance::new(sandbox, &component, state)
         .await
         .map_err(|failure| Problem::Call { function: "instantiation", failure })?;
     Ok((instance, guest))

@@ -2,6 +2,7 @@
 //! WebAssembly text put in; `guest` builds them.
 
 mod chain;
+mod grants;
 mod guest;
 mod hostile;
 mod refused;

@@ -37,18 +37,24 @@ async fn things_that_are_no_plugins() {
         ),
         (
             component(
-                r#"(component (import "wasi:cli/environment@0.2.0" (instance)) (import "acme:db/sql" (instance)))"#,
+                r#"(component (import "wasi:http/types@0.2.0" (instance)) (import "wasi:cli/stdout@0.2.0" (instance)))"#,
             ),
-            "it imports `wasi:cli/environment@0.2.0`, `acme:db/sql`; a plugin gets the host's own interfaces and no others: \
-             WASI is not linked; build for `wasm32-unknown-unknown`, which does not need it",
+            "it imports `wasi:http/types@0.2.0`; a plugin gets the host's own interfaces and no others: of WASI there is the \
+             part that languages need to start, and none of its HTTP; what the host offers is `http`",
+        ),
+        (
+            component(r#"(component (import "acme:db/sql" (instance)))"#),
+            "it imports `acme:db/sql`; a plugin gets the host's own interfaces and no others: they are `host`, `crypto`, \
+             `kv`, `http`, `jwks` and `output`",
         ),
         (
             Guest::with(
                 "import",
-                r#"(import "mlx-gate:plugin/kv@0.1.0" "delete" (func (param i32 i32 i32)))"#,
+                r#"(import "mlx-gate:plugin/output@0.1.0" "write" (func (param i32 i32 i32)))"#,
             )
             .component(),
-            "it imports `mlx-gate:plugin/kv@0.1.0`, which this server cannot grant yet",
+            "it imports `output`, which it is not granted. If it may have that, start with\n    \
+             --plugin guest,grant.output=PATH\n",
         ),
         (
             Guest::default().world("plugin").component(),
@@ -80,6 +86,14 @@ async fn plugins_that_do_not_get_through_loading() {
         (
             Guest::with("import", random).and("configure", "(call $random (i32.const 8) (i32.const 4096))"),
             "`configure` trapped: `random` during `configure`: every request would start with the same bytes",
+        ),
+        (
+            Guest::with(
+                "import",
+                r#"(import "mlx-gate:plugin/kv@0.1.0" "delete" (func $delete (param i32 i32 i32)))"#,
+            )
+            .and("configure", "(call $delete (i32.const 1024) (i32.const 5) (i32.const 2048))"),
+            "`configure` trapped: `kv.delete` before the plugin is in force; use it when a request is asked about",
         ),
         (
             Guest::with("describe", "(i32.store8 (i32.const 1024) (i32.const 0x41))"),

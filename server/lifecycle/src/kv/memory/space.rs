@@ -154,9 +154,7 @@ impl Space {
         let searched_at = self.searched_at.load(Relaxed);
         let due = now.saturating_sub(searched_at) >= SEARCH_EVERY_MS || searched_at == 0;
         // Of several callers who find the space full, one searches it.
-        if !due
-            || self.searched_at.compare_exchange(searched_at, now.max(1), Relaxed, Relaxed).is_err()
-        {
+        if !due || self.searched_at.compare_exchange(searched_at, now.max(1), Relaxed, Relaxed).is_err() {
             return first;
         }
         self.sweep(now);

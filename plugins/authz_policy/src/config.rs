@@ -4,13 +4,16 @@ use mlx_gate_plugin::pattern::{CallerKind, Callers, Pattern};
 use mlx_gate_plugin::{HostFile, Rejected};
 use serde::Deserialize;
 
+use crate::Policy;
 use crate::rule::{Allow, Deny, Scope};
 use crate::test_case::TestCase;
-use crate::{MOST_ENTRIES, Policy};
 
 /// What `operation.api` may be. A misspelt endpoint would make a refusal useless without a word.
 const ENDPOINTS: [&str; 7] =
     ["chat", "completion", "embedding", "message", "response", "count-tokens", "models"];
+
+/// The most entries of a rule's list.
+const MOST_ENTRIES: usize = 128;
 
 /// The options.
 #[derive(Deserialize)]

@@ -15,8 +15,8 @@ use denial::Gap;
 use rule::{Allow, Deny};
 use test_case::TestCase;
 
-/// The most entries of a list that the host takes.
-const MOST_ENTRIES: usize = 128;
+/// The most models of a list that the host takes.
+const MOST_MODELS: usize = 1024;
 
 /// The plugin: what is allowed, and what is refused whatever else is allowed. The order of neither matters, but for which
 /// model answers.
@@ -114,7 +114,7 @@ impl Policy {
         models.extend(fitting.into_iter().flat_map(Allow::listed_models));
         let mut seen = std::collections::HashSet::new();
         models.retain(|model| seen.insert(model.clone()));
-        models.truncate(MOST_ENTRIES);
+        models.truncate(MOST_MODELS);
         Ok(Constraints { models: Some(models), ..Constraints::default() })
     }
 }

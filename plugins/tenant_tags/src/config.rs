@@ -73,12 +73,9 @@ impl Config {
 
 /// What goes without saying.
 fn usual() -> RawRule {
-    let owned =
-        |pairs: [(&str, &str); 2]| pairs.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
     RawRule {
         tenant: Some("{tenant}".to_owned()),
         priority: Some("{claim.priority}".to_owned()),
-        headers: owned([("x-tenant-id", "{tenant}"), ("x-priority", "{priority}")]),
         ..RawRule::default()
     }
 }
@@ -106,11 +103,6 @@ impl RawRule {
         if self.weight.is_some_and(|weight| !(0.01..=100.0).contains(&weight)) {
             return Err("`weight` is 0.01 to 100; 1 is usual".to_owned());
         }
-        let label = |name: &str| {
-            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-            let fits = (1..=64).contains(&name.len()) && name.bytes().all(fits);
-            if fits { Ok(()) } else { Err("a label's name has 1 to 64 letters, digits, `_`, `.` and `-`") }
-        };
         Ok(Rule {
             callers: callers.map_err(|what| format!("`callers`: {what}"))?,
             claims: self.claims.into_iter().collect(),
@@ -121,7 +113,7 @@ impl RawRule {
             weight: self.weight,
             adapter: template("adapter", self.adapter)?,
             cache_scope: template("cache-scope", self.cache_scope)?,
-            labels: templates("labels", self.labels, label)?,
+            labels: templates("labels", self.labels, check_label)?,
             headers: templates("headers", self.headers, check_header)?,
         })
     }
@@ -147,31 +139,66 @@ fn check_lists(
     }
 }
 
-/// Headers that make a message what it is, lead it, or carry credentials are not for rules to set.
+/// As Prometheus and OpenTelemetry both take it.
+fn check_label(name: &str) -> Result<(), &'static str> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
+    if begins && name.len() <= 64 && name.bytes().all(fits) {
+        return Ok(());
+    }
+    Err("a label's name has 1 to 64 lower case letters, digits and `_`, a letter first")
+}
+
+/// Headers that frame a message, carry credentials, or say who somebody is, are the server's own to set; it refuses them of
+/// every plugin. Here they are found before a request comes.
 fn check_header(name: &str) -> Result<(), &'static str> {
-    const RESERVED: [&str; 16] = [
+    const RESERVED: [&str; 37] = [
+        "accept-encoding",
+        "api-key",
         "authorization",
         "connection",
         "content-encoding",
         "content-length",
+        "content-range",
         "content-type",
         "cookie",
+        "date",
         "expect",
+        "forwarded",
         "host",
+        "http2-settings",
         "keep-alive",
         "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "remote-user",
+        "server",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "via",
         "x-api-key",
+        "x-auth-request-email",
+        "x-auth-request-user",
+        "x-goog-api-key",
+        "x-priority",
+        "x-real-ip",
+        "x-remote-user",
         "x-request-id",
+        "x-roles",
+        "x-tenant",
+        "x-tenant-id",
+        "x-user-id",
     ];
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
         return Err("a header's name has 1 to 64 lower case letters, digits and `-`");
     }
-    if RESERVED.contains(&name) { Err("this header is the server's own to set") } else { Ok(()) }
+    if RESERVED.contains(&name) || name.starts_with("x-forwarded-") {
+        return Err("this header is the server's own to set");
+    }
+    Ok(())
 }
 
 fn template(key: &str, text: Option<String>) -> Result<Option<Template>, String> {

@@ -59,13 +59,16 @@ impl Tagging for TenantTags {
         facts.tenant = last(&rules, |rule| rule.tenant.as_ref()?.fill(&facts));
         facts.priority = last(&rules, |rule| priority(&rule.priority.as_ref()?.fill(&facts)?));
         let cache_scope = last(&rules, |rule| rule.cache_scope.as_ref()?.fill(&facts));
+        let labels = gathered(rules.iter().flat_map(|rule| &rule.labels), &facts);
         let headers = gathered(rules.iter().flat_map(|rule| &rule.headers), &facts);
         Tags {
             priority: facts.priority,
             weight: last(&rules, |rule| rule.weight),
             adapter: last(&rules, |rule| rule.adapter.as_ref()?.fill(&facts)),
-            cache_scope: Some(cache_scope.unwrap_or_else(|| self.cache_scope(&facts))),
-            labels: gathered(rules.iter().flat_map(|rule| &rule.labels), &facts),
+            cache_scope: Some(
+                cache_scope.map_or_else(|| self.cache_scope(&facts), |scope| name("scope", &scope)),
+            ),
+            labels: labels.into_iter().map(|(name, value)| (name, cut(&value))).collect(),
             upstream_headers: headers.into_iter().map(|(name, value)| (name, printable(&value))).collect(),
             tenant: facts.tenant,
         }
@@ -81,19 +84,30 @@ impl TenantTags {
     /// No two of these are alike unless both are meant to be: the kind stands before the name, and what a caller could
     /// bend into another's form is digested.
     fn cache_scope(&self, facts: &Facts) -> String {
-        let digest = |text: &str| crypto::hex(&crypto::sha256(text.as_bytes()));
         match (self.sharing, &facts.tenant, facts.who) {
-            (Sharing::Tenant, Some(tenant), _) => {
-                let scope = format!("tenant:{tenant}");
-                if scope.len() > LONGEST_NAME { format!("tenant:{}", digest(tenant)) } else { scope }
-            }
+            (Sharing::Tenant, Some(tenant), _) => name("tenant", &format!("tenant:{tenant}")),
             (_, tenant, Some(who)) => {
                 let tenant = tenant.as_deref().unwrap_or_default();
-                format!("principal:{}", digest(&format!("{}:{tenant}:{}", tenant.len(), who.subject)))
+                digest("principal", &format!("{}:{tenant}:{}", tenant.len(), who.subject))
             }
             (_, _, None) => "anonymous".to_owned(),
         }
     }
+}
+
+/// A text that is a name for the host, or its digest after its kind.
+fn name(kind: &str, text: &str) -> String {
+    let fits = (1..=LONGEST_NAME).contains(&text.len()) && !text.contains(char::is_control);
+    if fits { text.to_owned() } else { digest(kind, text) }
+}
+
+fn digest(kind: &str, text: &str) -> String {
+    format!("{kind}:{}", crypto::hex(&crypto::sha256(text.as_bytes())))
+}
+
+/// A label's value. A claim may be longer than one.
+fn cut(value: &str) -> String {
+    value[..value.floor_char_boundary(LONGEST_NAME)].replace(char::is_control, " ")
 }
 
 fn priority(text: &str) -> Option<Priority> {

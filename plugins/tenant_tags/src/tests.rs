@@ -39,8 +39,7 @@ fn the_example_of_the_readme_holds() {
     assert_eq!((tags.priority, tags.weight), (Some(Priority::High), Some(4.0)));
     assert_eq!(tags.labels, pairs(&[("team", "search")]));
     assert_eq!(tags.cache_scope.as_deref(), Some("tenant:acme"));
-    let expected = [("x-priority", "high"), ("x-tenant-id", "acme"), ("x-team", "acme/search")];
-    assert_eq!(tags.upstream_headers, pairs(&expected));
+    assert_eq!(tags.upstream_headers, pairs(&[("x-team", "acme/search")]));
     let nightly = Principal { roles: vec!["nightly".to_owned()], ..anna() };
     let tags = tags_by(example, Some(nightly));
     assert_eq!((tags.priority, tags.cache_scope.as_deref()), (Some(Priority::Batch), Some("nightly")));
@@ -55,14 +54,12 @@ fn without_rules_the_principal_speaks_for_itself() {
     let expected = Tags {
         tenant: Some("acme".to_owned()),
         cache_scope: Some("tenant:acme".to_owned()),
-        upstream_headers: pairs(&[("x-tenant-id", "acme")]),
         ..Tags::default()
     };
     assert_eq!(tags, expected);
     let urgent = Principal { claims: pairs(&[("priority", "high")]), ..anna() };
     let tags = tag(&plugin, Some(urgent));
     assert_eq!(tags.priority, Some(Priority::High));
-    assert_eq!(tags.upstream_headers, pairs(&[("x-priority", "high"), ("x-tenant-id", "acme")]));
     let odd = Principal { claims: pairs(&[("priority", "Highest")]), ..anna() };
     assert_eq!(tag(&plugin, Some(odd)).priority, None);
     let nobody = tag(&plugin, None);
@@ -118,7 +115,7 @@ fn later_rules_go_over_earlier_ones() {
         weight = 2
         adapter = "one"
         labels = { a = "1", b = "{tenant}" }
-        headers = { x-a = "1", x-priority = "" }
+        headers = { x-a = "1", x-c = "3" }
 
         [[tag]]
         roles = ["dev"]
@@ -126,7 +123,7 @@ fn later_rules_go_over_earlier_ones() {
         priority = "high"
         adapter = "{claim.absent}"
         labels = { a = "2", c = "{claim.absent|subject}" }
-        headers = { x-a = "{priority} {model} {endpoint}", x-b = "{claim.absent}" }
+        headers = { x-a = "{priority} {model} {endpoint}", x-b = "{claim.absent}", x-c = "" }
 
         [[tag]]
         roles = ["ops"]
@@ -140,7 +137,7 @@ fn later_rules_go_over_earlier_ones() {
         adapter: Some("one".to_owned()),
         cache_scope: Some("tenant:search".to_owned()),
         labels: pairs(&[("b", "search"), ("a", "2"), ("c", "anna")]),
-        upstream_headers: pairs(&[("x-tenant-id", "search"), ("x-a", "high qwen3 chat")]),
+        upstream_headers: pairs(&[("x-a", "high qwen3 chat")]),
     };
     assert_eq!(tags_by(rules, Some(anna())), expected);
 }
@@ -173,8 +170,26 @@ fn rules_are_about_whom_they_say() {
 #[test]
 fn header_values_are_printable_whatever_a_tenant_is_called() {
     let who = Principal { tenant: Some("Čapek & 100%".to_owned()), ..anna() };
-    let tags = tags_by("", Some(who));
-    assert_eq!(tags.upstream_headers, pairs(&[("x-tenant-id", "%C4%8Capek & 100%25")]));
+    let tags = tags_by("[[tag]]\nheaders = { x-account = '{tenant}' }", Some(who));
+    assert_eq!(tags.upstream_headers, pairs(&[("x-account", "%C4%8Capek & 100%25")]));
+}
+
+#[test]
+fn what_a_claim_holds_fits_where_it_goes() {
+    let claims = vec![("long".to_owned(), "é".repeat(1_000)), ("odd".to_owned(), "a\nb".to_owned())];
+    let who = Principal { claims, ..anna() };
+    let by = |claim: &str| {
+        let rule =
+            format!("[[tag]]\ncache-scope = '{{claim.{claim}}}'\nlabels = {{ l = '{{claim.{claim}}}' }}");
+        let tags = tags_by(&rule, Some(who.clone()));
+        (tags.cache_scope.expect("there is always one"), tags.labels[0].1.clone())
+    };
+    let (scope, label) = by("long");
+    assert!(scope.starts_with("scope:") && scope.len() == 70, "{scope}");
+    assert_eq!(label, "é".repeat(128));
+    let (scope, label) = by("odd");
+    assert!(scope.starts_with("scope:"), "{scope}");
+    assert_eq!(label, "a b");
 }
 
 #[test]
@@ -206,7 +221,7 @@ fn mistakes_name_file_rule_and_key() {
         ("tenant = 'a}'", "tag 2, `tenant`: `a}`: a placeholder is a name in braces, `{tenant}`"),
         (
             "labels = { 'a b' = 'c' }",
-            "tag 2, `labels.a b`: a label's name has 1 to 64 letters, digits, `_`, `.` and `-`",
+            "tag 2, `labels.a b`: a label's name has 1 to 64 lower case letters, digits and `_`, a letter first",
         ),
         (
             "headers = { X-Team = 'c' }",
@@ -215,6 +230,10 @@ fn mistakes_name_file_rule_and_key() {
         (
             "headers = { authorization = 'c' }",
             "tag 2, `headers.authorization`: this header is the server's own to set",
+        ),
+        (
+            "headers = { x-tenant-id = 'c' }",
+            "tag 2, `headers.x-tenant-id`: this header is the server's own to set",
         ),
     ] {
         let found = from_file(&format!("[[tag]]\nweight = 1\n[[tag]]\n{rule}")).err();

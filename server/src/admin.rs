@@ -87,7 +87,6 @@ impl AdminAddress {
             None => text.parse().ok().map(Self::Tcp),
         }
     }
-
 }
 
 impl fmt::Display for AdminAddress {
@@ -163,7 +162,10 @@ mod tests {
         assert_eq!(AdminAddress::parse("127.0.0.1:8001"), tcp("127.0.0.1:8001"));
         assert_eq!(AdminAddress::parse("localhost:0"), tcp("127.0.0.1:0"));
         assert_eq!(AdminAddress::parse("[::1]:8001"), tcp("[::1]:8001"));
-        assert_eq!(AdminAddress::parse("unix:run/gate.sock"), Some(AdminAddress::Unix("run/gate.sock".into())));
+        assert_eq!(
+            AdminAddress::parse("unix:run/gate.sock"),
+            Some(AdminAddress::Unix("run/gate.sock".into()))
+        );
         for wrong in ["", "unix:", "8001", "127.0.0.1", "example.com:80", "localhost:x", "/run/gate.sock"] {
             assert_eq!(AdminAddress::parse(wrong), None, "{wrong}");
         }

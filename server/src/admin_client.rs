@@ -28,7 +28,9 @@ const PATIENCE: Duration = Duration::from_mins(5);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Nobody said where the server is.
-    #[error("where is the server's admin API? say --admin ADDRESS or set MLX_GATE_ADMIN, as for `mlx-gate serve`")]
+    #[error(
+        "where is the server's admin API? say --admin ADDRESS or set MLX_GATE_ADMIN, as for `mlx-gate serve`"
+    )]
     NoAddress,
     /// Nobody answers.
     #[error("no admin API answers at {address}: {cause}; was the server started with --admin?")]

@@ -55,9 +55,12 @@ fn key(given: &GivenOptions) -> Result<Option<Secret>, Mistake> {
         (None, Some(said)) => (said, from_file(said, &ADMIN_KEY_FILE)?),
     };
     let problem = if key.expose().len() < SHORTEST_KEY {
-        format!("the key has fewer than {SHORTEST_KEY} characters and could be guessed; `openssl rand -hex 32` makes one")
+        format!(
+            "the key has fewer than {SHORTEST_KEY} characters and could be guessed; `openssl rand -hex 32` makes one"
+        )
     } else if !key.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
-        "the key holds characters that an HTTP header cannot carry; use visible ASCII without spaces".to_owned()
+        "the key holds characters that an HTTP header cannot carry; use visible ASCII without spaces"
+            .to_owned()
     } else {
         return Ok(Some(key));
     };

@@ -12,11 +12,11 @@ use mlx_gate_models::{ModelRef, WeightType};
 use serde_json::{Map, Value as Json};
 use tracing_subscriber::EnvFilter;
 
-use super::options::{
-    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CONFIG, DTYPE, HOST, KV_MEMORY, LOG_FORMAT, LOG_LEVEL, MAX_ROWS, MAX_TOKENS,
-    MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT, TIMEOUT, TRUSTED_PROXY,
-};
 use super::admin;
+use super::options::{
+    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CONFIG, DTYPE, HOST, KV_MEMORY, LOG_FORMAT, LOG_LEVEL, MAX_ROWS,
+    MAX_TOKENS, MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT, TIMEOUT, TRUSTED_PROXY,
+};
 use super::{Given, GivenOptions, LogFormat, Mistake, Settings, Value};
 use crate::gate;
 

@@ -1,7 +1,33 @@
 /// Makes a component of a [`Plugin`](crate::Plugin) that takes part in the phases listed, and in no others:
 ///
-/// ```ignore
-/// mlx_gate_plugin::export!(MyPlugin: authenticate, rate_limit);
+/// ```
+/// # use mlx_gate_plugin::authorize::{Authorize, Verdict};
+/// # use mlx_gate_plugin::logging::Logging;
+/// # use mlx_gate_plugin::{Completed, Constraints, Description, Operation, Plugin, Principal, Rejected, host};
+/// # #[derive(serde::Deserialize)]
+/// # struct Config {}
+/// struct NoTools;
+/// # impl Plugin for NoTools {
+/// #     type Config = Config;
+/// #     fn describe() -> Description {
+/// #         Description { name: "no_tools", version: "0.1.0", config_schema: "{}", credential_headers: &[], headers: &[] }
+/// #     }
+/// #     fn configure(_: Config) -> Result<Self, Rejected> { Ok(Self) }
+/// # }
+///
+/// impl Authorize for NoTools {
+///     fn authorize(&self, _who: Option<Principal>, what: Operation) -> Verdict {
+///         if what.tools == 0 { Verdict::Allow(Constraints::default()) } else { Verdict::NoOpinion }
+///     }
+/// }
+///
+/// impl Logging for NoTools {
+///     fn log(&self, events: Vec<Completed>) {
+///         host::log(host::Level::Info, &format!("{} requests have ended", events.len()));
+///     }
+/// }
+///
+/// mlx_gate_plugin::export!(NoTools: authorize, logging);
 /// ```
 ///
 /// The phases are `authenticate`, `authorize`, `rate_limit`, `tagging` and `logging`; the type has to implement the trait of

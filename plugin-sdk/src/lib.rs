@@ -52,7 +52,8 @@
 //! runs the server: a [`kv`] space of its own, [`http`] to named origins, [`jwks`] from them, lines to an [`output`]. A
 //! component imports only what it calls.
 //!
-//! The same code runs natively in `cargo test`, on the fake host of [`testing`].
+//! The same code runs natively in `cargo test`, on the fake host of [`testing`]. There
+//! [`configure_with_files`](testing::configure_with_files) hands files over.
 
 mod alloc;
 #[doc(hidden)]

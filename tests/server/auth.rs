@@ -3,7 +3,7 @@
 use mlx_gate_tests::{Folder, Server, guest, question_body, run};
 
 /// A key file with one key for each of these names and further flags of `key new`; gives its path and the keys.
-fn key_file(folder: &Folder, keys: &[(&str, &[&str])]) -> (String, Vec<String>) {
+pub(crate) fn key_file(folder: &Folder, keys: &[(&str, &[&str])]) -> (String, Vec<String>) {
     let file = folder.at("keys.toml");
     let made = keys.iter().map(|(name, flags)| {
         let arguments = [&["key", "new", "--file", &file, "--name", name], *flags].concat();

@@ -5,14 +5,25 @@ use std::{env, path::Path};
 
 use mlx_gate_tests::Server;
 
+const KEY: &str = "demo-key-for-the-client";
+
 #[test]
 fn the_openai_client_works() {
     let Some(python) = python_with("openai") else { return };
-    let server = Server::start(&["--api-key", "demo-key-for-the-client"]);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/openai_client.py");
+    run(&python, "openai_client.py", &Server::start(&["--api-key", KEY]));
+}
+
+#[test]
+fn the_openai_client_heeds_rate_limits() {
+    let Some(python) = python_with("openai") else { return };
+    let limits = "rate_limit,requests-per-minute=20,tokens-per-minute=900";
+    run(&python, "openai_rate_limit.py", &Server::start(&["--api-key", KEY, "--plugin", limits]));
+}
+
+fn run(python: &str, script: &str, server: &Server) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
     let base_url = format!("{}/v1", server.address());
-    let output =
-        Command::new(python).arg(script).args([&base_url, "demo-key-for-the-client"]).output().unwrap();
+    let output = Command::new(python).arg(script).args([&base_url, KEY]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{}", server.log());
 }

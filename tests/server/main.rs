@@ -15,6 +15,7 @@ mod hub;
 mod jwks;
 mod jwt;
 mod logs;
+mod rate_limit;
 mod requests;
 mod shutdown;
 mod startup;

@@ -65,7 +65,8 @@ impl Client {
         let body = body.to_string();
         let response = self.send("POST", path, Some("application/json"), body.as_bytes());
         assert_eq!(response.status(), 200, "{}", Reply::read(response).text);
-        Events(BufReader::new(Box::new(response.into_body().into_reader())))
+        let (parts, body) = response.into_parts();
+        Events { headers: parts.headers, lines: BufReader::new(Box::new(body.into_reader())) }
     }
 
     /// A chat's answer to one question, at temperature 0.
@@ -111,12 +112,26 @@ impl Reply {
 
     /// A header as text, empty where it is not there.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        text(&self.headers, name)
     }
 }
 
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
 /// The `data:` lines of a server-sent event stream, one by one as they come. Dropping it closes the connection.
-pub struct Events(BufReader<Box<dyn std::io::Read + Send>>);
+pub struct Events {
+    headers: HeaderMap,
+    lines: BufReader<Box<dyn std::io::Read + Send>>,
+}
+
+impl Events {
+    /// A header as text, empty where it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        text(&self.headers, name)
+    }
+}
 
 impl Iterator for Events {
     type Item = String;
@@ -125,7 +140,7 @@ impl Iterator for Events {
         let mut line = String::new();
         loop {
             line.clear();
-            if self.0.read_line(&mut line).ok()? == 0 {
+            if self.lines.read_line(&mut line).ok()? == 0 {
                 return None;
             }
             if let Some(data) = line.strip_prefix("data:") {

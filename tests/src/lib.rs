@@ -10,5 +10,5 @@ mod web;
 pub use client::{Client, Events, Reply, question_body};
 pub use folder::Folder;
 pub use guest::{built_guest, component, guest};
-pub use server::{Ended, Server, run};
+pub use server::{Ended, PATIENCE, Server, run};
 pub use web::{Answer, Asked, Web};

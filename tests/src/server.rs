@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::Client;
 
 /// A machine that compiles beside the tests may be slow; a test that waits this long has failed, not been unlucky.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `mlx-gate serve`. Dropping it kills it.
 pub struct Server {

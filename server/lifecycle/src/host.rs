@@ -27,6 +27,9 @@ pub(crate) struct State {
     bounds: Bounds,
     /// When the call is cut off.
     deadline: Instant,
+    /// The memories the instance has, together, in bytes, and what the last one to grow got more.
+    memory: usize,
+    grown: usize,
     /// The memory the call was refused, in bytes. What follows is a trap of some kind, and this is its reason.
     refused_memory: Option<usize>,
     /// While `configure` runs.
@@ -63,6 +66,8 @@ impl State {
             services,
             bounds,
             deadline: Instant::now() + bounds.time,
+            memory: 0,
+            grown: 0,
             refused_memory: None,
             configuring: false,
             waited: Duration::ZERO,
@@ -153,23 +158,35 @@ pub(crate) struct Room {
     pub(crate) table_elements: usize,
     pub(crate) core_instances: usize,
     pub(crate) tables: usize,
+    /// They share the bound of one.
+    pub(crate) memories: usize,
 }
 
 impl Default for Room {
     fn default() -> Self {
-        Self { table_elements: 20_000, core_instances: 16, tables: 8 }
+        Self { table_elements: 20_000, core_instances: 16, tables: 8, memories: 1 }
     }
 }
 
-const MEMORIES: usize = 1;
-
 impl ResourceLimiter for State {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired <= self.bounds.memory;
-        if !fits {
-            self.refused_memory = Some(desired);
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.grown = desired.saturating_sub(current);
+        let wanted = self.memory.saturating_add(self.grown);
+        let fits = wanted <= self.bounds.memory;
+        if fits {
+            self.memory = wanted;
+        } else {
+            self.refused_memory = Some(wanted);
         }
         Ok(fits)
+    }
+
+    /// It was let, and the system had no more.
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        if self.refused_memory.is_none() {
+            self.memory = self.memory.saturating_sub(std::mem::take(&mut self.grown));
+        }
+        Ok(())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -185,6 +202,6 @@ impl ResourceLimiter for State {
     }
 
     fn memories(&self) -> usize {
-        MEMORIES
+        self.room.memories
     }
 }

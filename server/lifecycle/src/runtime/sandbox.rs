@@ -81,7 +81,7 @@ impl Sandbox {
         let engine =
             Engine::new(&settings(ROOMY_STACKS)).map_err(|error| Error::Runtime(format!("{error:#}")))?;
         Ok(Self {
-            room: Room { table_elements: 100_000, core_instances: 256, tables: 256 },
+            room: Room { table_elements: 100_000, core_instances: 256, tables: 256, memories: 16 },
             handles: 1024,
             usual_memory: ROOMY_MEMORY,
             ..Self::around(engine, ROOMY_SLOTS, true)?
@@ -114,7 +114,7 @@ impl Sandbox {
     pub(super) fn fits(&self, component: &Component) -> bool {
         const PAGE: u64 = 64 << 10;
         component.resources_required().is_some_and(|needed| {
-            needed.num_memories <= 1
+            needed.num_memories <= self.room.memories as u32
                 && needed.num_tables <= self.room.tables as u32
                 && needed.max_initial_memory_size.unwrap_or(0) * PAGE <= POOLED_MEMORY as u64
                 && needed.max_initial_table_size.unwrap_or(0) <= self.room.table_elements as u64

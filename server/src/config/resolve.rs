@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use mlx_gate_core::Secret;
-use mlx_gate_lifecycle::{MalformedSpec, OptionValue, PluginSpec, static_keys};
+use mlx_gate_lifecycle::{Grants, MalformedSpec, OptionValue, PluginSpec, static_keys};
 use mlx_gate_models::{ModelRef, WeightType};
 use serde_json::{Map, Value as Json};
 use tracing_subscriber::EnvFilter;
@@ -232,11 +232,15 @@ fn plugin(value: &Value) -> Result<PluginSpec, String> {
     }
 }
 
-/// `{ source = "NAME_OR_PATH", options = { .. }, host = { .. } }`. Options have a table of their own, so that a plugin may
+/// `{ source = "NAME_OR_PATH", options = { .. }, host = { .. }, grant = { .. } }`. Options have a table of their own, so that a plugin may
 /// call one of them `source`.
 fn plugin_table(table: &Map<String, Json>) -> Result<PluginSpec, String> {
-    if let Some(key) = table.keys().find(|key| !matches!(key.as_str(), "source" | "options" | "host")) {
-        return Err(format!("found `{key}` in a plugin's table, expected `source`, `options` and `host`"));
+    if let Some(key) =
+        table.keys().find(|key| !matches!(key.as_str(), "source" | "options" | "host" | "grant"))
+    {
+        return Err(format!(
+            "found `{key}` in a plugin's table, expected `source`, `options`, `host` and `grant`"
+        ));
     }
     let Some(location) = table.get("source").and_then(Json::as_str).filter(|text| !text.is_empty()) else {
         return Err("a plugin's table needs `source`, a bundled plugin's name or a path".to_owned());
@@ -251,6 +255,12 @@ fn plugin_table(table: &Map<String, Json>) -> Result<PluginSpec, String> {
     let mut spec = PluginSpec::new(location.into(), section("options")?);
     for (name, value) in section("host")? {
         spec.host.set(&name, &value).map_err(|malformed| format!("plugin `{location}`: {malformed}"))?;
+    }
+    if let Some(grants) = table.get("grant") {
+        let grants =
+            grants.as_object().ok_or_else(|| format!("plugin `{location}`: `grant` has to be a table"))?;
+        spec.grants =
+            Grants::from_table(grants).map_err(|malformed| format!("plugin `{location}`: {malformed}"))?;
     }
     Ok(spec)
 }

@@ -128,6 +128,31 @@ fn plugins_take_options_as_text_or_as_tables() {
 }
 
 #[test]
+fn a_plugins_table_holds_its_grants() {
+    let load = |table: &str| configured(&[], &[], Some(&format!("[[plugin]]\nsource = './p.wasm'\n{table}")));
+    let settings =
+        load("[plugin.grant]\nkv = true\nhttp = ['https://a.example']\noutput = '-'").unwrap().settings;
+    assert_eq!(
+        settings.plugins[0].grants.describe(),
+        ["kv", "http https://a.example", "output standard output"]
+    );
+    for (table, problem) in [
+        ("grant = 'kv'", "plugin `./p.wasm`: `grant` has to be a table"),
+        (
+            "[plugin.grant]\nkvs = true",
+            "plugin `./p.wasm`: there is no grant `kvs`; there are: kv, http, http-private, output",
+        ),
+        (
+            "grants = {}",
+            "found `grants` in a plugin's table, expected `source`, `options`, `host` and `grant`",
+        ),
+    ] {
+        let said = load(table).unwrap_err();
+        assert!(said.contains(problem), "{said}");
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_with_its_place() {
     let said = configured(
         &["--port", "70000", "--dtype", "int3"],

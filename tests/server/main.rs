@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access_log;
+mod admin;
 mod auth;
 mod authz;
 mod chat;
 mod clients;
 mod configuration;
 mod external;
+mod forged;
 mod hostile;
 mod htpasswd;
 mod hub;

@@ -60,6 +60,11 @@ impl Client {
         Reply::read(self.send("POST", path, Some(content_type), body))
     }
 
+    /// `PUT` of JSON.
+    pub fn put(&self, path: &str, body: &Value) -> Reply {
+        Reply::read(self.send("PUT", path, Some("application/json"), body.to_string().as_bytes()))
+    }
+
     /// `POST` of JSON whose answer is read as it comes.
     pub fn stream(&self, path: &str, body: &Value) -> Events {
         let body = body.to_string();

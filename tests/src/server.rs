@@ -86,6 +86,18 @@ impl Server {
         Client::new(&self.address)
     }
 
+    /// Where the admin API listens, as `--admin` of `mlx-gate plugin` takes it. Text logs only.
+    pub fn admin_address(&self) -> String {
+        let log = self.log();
+        let address = log.lines().find_map(|line| line.strip_prefix("  admin    "));
+        address.unwrap_or_else(|| panic!("no admin API is announced:\n{log}")).to_owned()
+    }
+
+    /// A client of the admin API without credentials.
+    pub fn admin(&self) -> Client {
+        Client::new(&format!("http://{}", self.admin_address()))
+    }
+
     /// What the server has written so far.
     pub fn log(&self) -> String {
         self.log.text()

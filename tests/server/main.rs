@@ -17,6 +17,7 @@ mod hub;
 mod jwks;
 mod jwt;
 mod logs;
+mod markers;
 mod rate_limit;
 mod requests;
 mod shutdown;

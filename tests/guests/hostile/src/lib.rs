@@ -1,7 +1,7 @@
 //! A plugin that takes part in every phase and misbehaves in the one it is told to, in the way it is told to.
 //!
 //! A request asks for it with the header `x-evil: PHASE.DEED`, which becomes a claim of its principal and so reaches every
-//! phase; one without it is served as if nothing were. The options `configure` and `self-test` take a deed each.
+//! phase; one without it is served as if nothing were. With the deed `tell` it logs the credentials it is shown. The options `configure` and `self-test` take a deed each.
 
 mod deed;
 mod lies;
@@ -39,7 +39,7 @@ impl Plugin for Hostile {
                 "type": "object",
                 "properties": { "configure": { "type": "string" }, "self-test": { "type": "string" } }
             }"#,
-            credential_headers: &["authorization", "x-evil"],
+            credential_headers: &["authorization", "cookie", "x-api-key", "x-evil"],
             headers: &[],
         }
     }
@@ -61,6 +61,11 @@ impl Plugin for Hostile {
 
 impl Authenticate for Hostile {
     fn authenticate(&self, head: RequestHead) -> Verdict {
+        if head.credential("x-evil") == Some("authenticate.tell") {
+            for (name, value) in &head.credentials {
+                host::log(host::Level::Error, &format!("{name}: {value}"));
+            }
+        }
         let mut principal = Principal::new("somebody");
         if let Some(evil) = head.credential("x-evil") {
             principal.claims.push(("evil".to_owned(), evil.to_owned()));

@@ -13,7 +13,7 @@ use crate::admin::{AdminSettings, Listening};
 use crate::announce::{self, Service};
 use crate::config::Settings;
 use crate::error::Error;
-use crate::signals::StopSignals;
+use crate::signals::{self, StopSignals};
 use crate::{admin, gate, listen, models};
 
 /// Serves until told to stop. What is quick to find wrong is looked at first: address, plugins, then models.
@@ -36,6 +36,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
     let app = App::new(engine.clone(), gate.clone(), settings.api.clone());
     runtime.block_on(async {
         let signals = StopSignals::take_over().map_err(Error::System)?;
+        signals::reload_at_hangup(gate.clone()).map_err(Error::System)?;
         let admin = settings.admin.as_ref().map(|admin| admin::listen(&admin.address)).transpose()?;
         let listener = reserved.listen()?;
         announce::listening(settings, &service, admin.as_ref().map(|admin| &admin.address));

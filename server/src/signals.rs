@@ -1,7 +1,9 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C and SIGTERM, which stop the server, and SIGHUP, which has it read its plugins again.
 
 use std::io;
+use std::sync::Arc;
 
+use mlx_gate_lifecycle::Gate;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that ask the server to stop.
@@ -23,4 +25,15 @@ impl StopSignals {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+/// From now on SIGHUP reads plugins, their files and outputs again, for as long as the runtime runs.
+pub(crate) fn reload_at_hangup(gate: Arc<Gate>) -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            gate.reload().await;
+        }
+    });
+    Ok(())
 }

@@ -22,4 +22,5 @@ mod rate_limit;
 mod requests;
 mod shutdown;
 mod startup;
+mod swap;
 mod tags;

@@ -5,10 +5,13 @@ mod client;
 mod folder;
 mod guest;
 mod server;
+pub mod soak;
 mod web;
+mod wire;
 
 pub use client::{Client, Events, Reply, question_body};
 pub use folder::Folder;
 pub use guest::{built_guest, component, guest};
 pub use server::{Ended, PATIENCE, Server, run};
 pub use web::{Answer, Asked, Web};
+pub use wire::Wire;

@@ -110,8 +110,25 @@ impl Server {
 
     /// Sends what Ctrl-C sends.
     pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Sends what asks a server to read its files again.
+    pub fn hangup(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
-        kill_process(pid, Signal::INT).expect("the server is still running");
+        kill_process(pid, signal).expect("the server is still running");
+    }
+
+    /// Memory of the server that is in use, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let pid = self.child.id().to_string();
+        let output = Command::new("ps").args(["-o", "rss=", "-p", &pid]).output().expect("ps can be run");
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.trim().parse().unwrap_or_else(|_| panic!("ps says `{text}` of the server"))
     }
 
     /// Waits for the end of an interrupted server and gives its exit status and whole log.

@@ -14,6 +14,7 @@ mod python;
 mod serve;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 mod tidy;
 
@@ -30,6 +31,7 @@ Usage: cargo xtask <command>
   test [ARGS...]                         set up the same way and run every test; ARGS go to `cargo test`
   parity                                 compare models with mlx-lm and chat templates with transformers
   bench decode|gate [--json]             measure
+  soak swap [--swaps N] [--hangup] [--json]   swap plugins and key files under load; 1,000 times
   ci                                     what CI runs: fmt, tidy, tests, clippy
   tidy                                   rules about the sources: crates, names, lengths, unsafe code
 
@@ -63,6 +65,7 @@ fn dispatch() -> Result<(), Error> {
         "test" => test::run(&root, &args),
         "parity" => no_more(&args).and_then(|()| parity::run(&root)),
         "bench" => bench::run(&root, &args),
+        "soak" => soak::run(&root, &args),
         "ci" => no_more(&args).and_then(|()| ci::run(&root)),
         "tidy" => no_more(&args).and_then(|()| tidy::run(&root)),
         "setup" => {

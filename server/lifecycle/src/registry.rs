@@ -81,10 +81,15 @@ impl Registry {
 
     /// Reads everything again: code, files, outputs. Failures are logged, and leave their plugins as they are.
     pub(crate) async fn reload(&self) {
+        let (mut changed, mut failed) = (0, 0);
         for slot in &self.slots {
-            // Logged and kept where it was found.
-            let _ = self.change_one(&slot.id, PluginChange::Reload).await;
+            let before = slot.state().changes;
+            match self.change_one(&slot.id, PluginChange::Reload).await {
+                Ok(after) => changed += after.changes - before,
+                Err(_) => failed += 1,
+            }
         }
+        tracing::info!(changed, failed, "plugins and their files read again");
     }
 
     async fn change_one(&self, id: &str, change: PluginChange) -> Result<PluginState, PluginChangeError> {

@@ -13,6 +13,8 @@ use wit_parser::Resolve;
 pub(crate) struct Guest {
     changes: Vec<(&'static str, String)>,
     world: Option<&'static str>,
+    /// The function exported in the place of `authenticate`'s.
+    export: Option<&'static str>,
 }
 
 impl Guest {
@@ -32,11 +34,20 @@ impl Guest {
         self
     }
 
+    /// Exports the function `check` under another name, which has to have a signature like its own.
+    pub(crate) fn in_place_of_check(mut self, export: &'static str) -> Self {
+        self.export = Some(export);
+        self
+    }
+
     /// The core module.
     pub(crate) fn module(&self) -> Vec<u8> {
         let mut text = include_str!("../../../../tests/guests/frame.wat").to_owned();
         for (place, code) in &self.changes {
             text = text.replace(&format!(";;@{place}\n"), &format!("{code}\n"));
+        }
+        if let Some(export) = self.export {
+            text = text.replace("authenticate@0.1.0#check", export);
         }
         wat::parse_str(text).expect("a test's guest is valid text")
     }

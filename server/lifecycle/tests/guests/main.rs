@@ -1,8 +1,11 @@
 //! Loads guests of every bad kind and sends them requests. Each guest is `tests/guests/frame.wat` with a few lines of
 //! WebAssembly text put in; `guest` builds them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod chain;
 mod grants;
 mod guest;
 mod hostile;
 mod refused;
+mod swap;

@@ -196,3 +196,6 @@ fn per(scopes: &[Scope]) -> Result<Per, String> {
     }
     Ok(Per { principal: has(Scope::Principal), tenant: has(Scope::Tenant), model: has(Scope::Model) })
 }
+
+#[cfg(test)]
+mod tests;

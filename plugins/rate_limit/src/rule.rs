@@ -46,10 +46,11 @@ impl Rule {
             None => add(&mut text, Some(&format!("{:?} {:?}", self.callers, self.models))),
         }
         // Each part with its length, so that no two accounts share a text. Whatever is absent is one account of its own.
+        // A name is one caller's within a tenant; elsewhere somebody else may have it.
         if self.per.principal {
             add(&mut text, who.map(|who| who.subject.as_str()));
         }
-        if self.per.tenant {
+        if self.per.principal || self.per.tenant {
             add(&mut text, who.and_then(|who| who.tenant.as_deref()));
         }
         if self.per.model {

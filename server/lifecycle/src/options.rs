@@ -70,7 +70,7 @@ fn typed(name: &str, text: &str, schema: &Value) -> Result<Value, Problem> {
         .ok_or_else(|| Problem::BadOption { option: name.to_owned(), expected: schema::expected(schema) })
 }
 
-/// Reads the file of every `host-file` option, and of every item of an option whose items are such.
+/// Reads the file of every `host-file` option, however deep it stands.
 fn read_files(config: &Value, schema: &Value) -> Result<Vec<HostFile>, Problem> {
     let mut files: Vec<HostFile> = Vec::new();
     for (option, path) in schema::values_of_format("host-file", config, schema) {
@@ -78,7 +78,7 @@ fn read_files(config: &Value, schema: &Value) -> Result<Vec<HostFile>, Problem> 
             continue;
         }
         let content = read(Path::new(path)).map_err(|source| Problem::OptionFile {
-            option: option.to_owned(),
+            option,
             path: PathBuf::from(path),
             source,
         })?;

@@ -10,8 +10,7 @@ const OUTPUT: &str = "host-output";
 
 /// The options of a schema whose values are grants.
 pub(crate) fn granting(schema: &Value) -> Granting {
-    let names = || schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-    let has = |format| names().any(|(_, property)| schema::has_format(property, format));
+    let has = |format| schema::has_format(schema, format);
     Granting { http: has(URL), output: has(OUTPUT) }
 }
 
@@ -20,7 +19,7 @@ pub(super) fn grants(config: &Value, schema: &Value) -> Result<Grants, Problem> 
     let mut grants = Grants::default();
     for (option, text) in schema::values_of_format(URL, config, schema) {
         let bad =
-            |expected: &str| Problem::BadOption { option: option.to_owned(), expected: expected.to_owned() };
+            |expected: &str| Problem::BadOption { option: option.clone(), expected: expected.to_owned() };
         let url = Url::parse(text).map_err(|_| bad("an absolute URL"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(bad("a URL without a user name and a password"));
@@ -31,7 +30,7 @@ pub(super) fn grants(config: &Value, schema: &Value) -> Result<Grants, Problem> 
     for (option, text) in schema::values_of_format(OUTPUT, config, schema) {
         let target = OutputTarget::from(text);
         let bad =
-            |expected: &str| Problem::BadOption { option: option.to_owned(), expected: expected.to_owned() };
+            |expected: &str| Problem::BadOption { option: option.clone(), expected: expected.to_owned() };
         if text.is_empty() {
             return Err(bad("the path of a file, or `-` for standard output"));
         }

@@ -2,7 +2,7 @@
 //! `enum`, `minimum` and `maximum`. The plugin itself checks what is beyond that. Options are stricter than the standard:
 //! one that `properties` does not name is a mistake unless `additionalProperties` is true.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Problem;
 
@@ -20,30 +20,50 @@ pub(super) fn known(schema: &Value) -> Vec<String> {
     properties.into_iter().flat_map(|properties| properties.keys().cloned()).collect()
 }
 
-/// Whether a string of this format is what the schema, or that of an array's items, asks for.
-pub(super) fn has_format(property: &Value, wanted: &str) -> bool {
-    let is = |schema: &Value| schema.get("format").is_some_and(|format| format == wanted);
-    is(property) || property.get("items").is_some_and(is)
+/// Whether a string of this format is what the schema asks for, itself or anywhere inside.
+pub(super) fn has_format(schema: &Value, wanted: &str) -> bool {
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::values);
+    schema.get("format").is_some_and(|format| format == wanted)
+        || schema.get("items").into_iter().chain(properties).any(|inner| has_format(inner, wanted))
 }
 
-/// The strings of options with this format, each with its option's name.
+/// The strings of this format, however deep in the options they stand, each with the path of its option.
 pub(super) fn values_of_format<'v>(
     format: &str,
     config: &'v Value,
     schema: &Value,
-) -> Vec<(&'v str, &'v str)> {
-    let options = config.as_object().into_iter().flatten();
-    let of_format =
-        options.filter(|(name, _)| property(schema, name).is_some_and(|it| has_format(it, format)));
-    of_format
-        .flat_map(|(name, value)| {
-            let values = match value {
-                Value::Array(items) => items.as_slice(),
-                value => std::slice::from_ref(value),
-            };
-            values.iter().filter_map(|value| Some((name.as_str(), value.as_str()?)))
-        })
-        .collect()
+) -> Vec<(String, &'v str)> {
+    let mut found = Vec::new();
+    collect_of_format(format, "", config, schema, &mut found);
+    found
+}
+
+fn collect_of_format<'v>(
+    format: &str,
+    path: &str,
+    value: &'v Value,
+    schema: &Value,
+    found: &mut Vec<(String, &'v str)>,
+) {
+    match value {
+        Value::String(text) if schema.get("format").is_some_and(|its| its == format) => {
+            found.push((path.to_owned(), text));
+        }
+        Value::Array(items) => {
+            let Some(schema) = schema.get("items") else { return };
+            for (index, item) in items.iter().enumerate() {
+                collect_of_format(format, &format!("{path}[{index}]"), item, schema, found);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                if let Some(schema) = property(schema, name) {
+                    collect_of_format(format, &below(path, name), member, schema, found);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Whether a value of this type may be right. A schema without a type takes anything.

@@ -125,7 +125,7 @@ fn files_travel_beside_the_options_that_name_them() {
     let error = flags(&[("url", "x"), ("lists", &missing)]).expect_err("there is no such file");
     assert_eq!(
         error,
-        format!("the option `lists`: {missing} cannot be read: No such file or directory (os error 2)")
+        format!("the option `lists[0]`: {missing} cannot be read: No such file or directory (os error 2)")
     );
 }
 
@@ -157,14 +157,14 @@ fn what_an_option_names_is_granted() {
             .to_vec())
     );
     for (options, problem) in [
-        (&[("jwks", "keys.json")][..], "the option `jwks` has to be an absolute URL"),
+        (&[("jwks", "keys.json")][..], "the option `jwks[0]` has to be an absolute URL"),
         (
             &[("jwks", "file:///keys")],
-            "the option `jwks` has to be a URL that begins with https:// or http://",
+            "the option `jwks[0]` has to be a URL that begins with https:// or http://",
         ),
         (
             &[("jwks", "https://user:secret@a.example/")],
-            "the option `jwks` has to be a URL without a user name and a password",
+            "the option `jwks[0]` has to be a URL without a user name and a password",
         ),
         (&[("log", "")], "the option `log` has to be the path of a file, or `-` for standard output"),
         (
@@ -174,4 +174,40 @@ fn what_an_option_names_is_granted() {
     ] {
         assert_eq!(given(options), Err(problem.to_owned()));
     }
+}
+
+#[test]
+fn what_an_option_names_counts_however_deep_it_stands() {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "issuers": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "name": { "type": "string" },
+                        "jwks": { "type": "string", "format": "host-file" },
+                        "jwks-url": { "type": "string", "format": "host-url" },
+                    },
+                },
+            },
+        },
+    });
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let file = folder.path().join("jwks.json");
+    std::fs::write(&file, "{}").expect("a file in it");
+    let path = file.to_str().expect("temporary paths are UTF-8");
+    let given = |issuers: Value| resolve(&[("issuers".to_owned(), OptionValue::Json(issuers))], &schema);
+    let sound = json!([
+        { "name": "https://c.example", "jwks": path },
+        { "name": "b", "jwks-url": "https://b.example/keys" },
+    ]);
+    let resolved = given(sound).expect("sound options");
+    assert_eq!(resolved.grants.describe(), ["http https://b.example"]);
+    let files: Vec<_> = resolved.configuration.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(files, [path]);
+    let wrong = given(json!([{}, { "jwks-url": "keys" }])).err().expect("that is no URL").to_string();
+    assert_eq!(wrong, "the option `issuers[1].jwks-url` has to be an absolute URL");
+    assert!(super::granting(&schema).http);
 }

@@ -88,7 +88,7 @@ fn every_request_has_a_line_by_the_conventions_names() {
         ("enduser.id", json!("customer-7")),
         ("gen_ai.provider.name", json!("mlx_gate")),
         ("gen_ai.operation.name", json!("chat")),
-        ("gen_ai.request.model", json!("demo")),
+        ("gen_ai.request.model", json!("mlx-gate-demo")),
         ("gen_ai.request.max_tokens", json!(40)),
         ("gen_ai.request.stream", json!(false)),
         ("gen_ai.response.finish_reasons", json!(["stop"])),

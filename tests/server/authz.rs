@@ -181,6 +181,24 @@ fn anonymous_callers_need_a_rule_of_their_own() {
 }
 
 #[test]
+fn a_changed_policy_counts_at_once_and_a_wrong_one_never() {
+    let folder = Folder::new();
+    let policy = folder.write("policy.toml", "[[allow]]\ncallers = 'anonymous'");
+    let server = Server::start(&["--plugin", &format!("authz_policy,file={policy}")]);
+    let models = || server.client().get("/v1/models").status;
+    assert_eq!(models(), 200);
+    // It would let everybody in again, but does not do what it says of itself.
+    folder.write("policy.toml", "[[allow]]\ncallers = 'everyone'\n[[test]]\nexpect = 'model_not_allowed'");
+    server.wait_for_log("test 1: expected `model_not_allowed`, but the policy says `allow`");
+    folder.write("policy.toml", "[[allow]]\nroles = ['dev']");
+    server.wait_for_log("generation=2");
+    assert_eq!(models(), 403);
+    folder.write("policy.toml", "[[allow]]\ncallers = 'anonymous'\nmodles = ['a']");
+    server.wait_for_log("modles");
+    assert_eq!(models(), 403);
+}
+
+#[test]
 fn a_wrong_policy_stops_the_start() {
     let folder = Folder::new();
     for (policy, expected) in [

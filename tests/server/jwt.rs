@@ -114,10 +114,7 @@ fn a_wrong_configuration_stops_the_start() {
     let weak = r#"{"keys":[{"kty":"RSA","kid":"weak","n":"wKLGCe9p","e":"AQAB"}]}"#;
     let weak = folder.write("weak.json", weak);
     for (options, expected) in [
-        (
-            format!("issuer=x,audience=y,secret-file={short_file}"),
-            vec!["short.txt", "secret-file", "32 bytes"],
-        ),
+        (format!("issuer=x,audience=y,secret-file={short_file}"), vec!["short.txt", "32 bytes"]),
         (format!("issuer=x,audience=y,jwks={weak}"), vec!["weak.json", "weak", "2048"]),
         (format!("issuer=x,jwks={weak}"), vec!["audience"]),
         (format!("audience=x,jwks={weak}"), vec!["issuer"]),

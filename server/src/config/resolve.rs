@@ -232,8 +232,8 @@ fn plugin(value: &Value) -> Result<PluginSpec, String> {
     }
 }
 
-/// `{ source = "NAME_OR_PATH", options = { .. }, host = { .. }, grant = { .. } }`. Options have a table of their own, so that a plugin may
-/// call one of them `source`.
+/// `{ source = "NAME_OR_PATH", options = { .. }, host = { .. }, grant = { .. } }`. Options have a table of their own, so that
+/// a plugin may call one of them `source`.
 fn plugin_table(table: &Map<String, Json>) -> Result<PluginSpec, String> {
     if let Some(key) =
         table.keys().find(|key| !matches!(key.as_str(), "source" | "options" | "host" | "grant"))

@@ -147,7 +147,7 @@ fn a_plugins_table_holds_its_grants() {
             "found `grants` in a plugin's table, expected `source`, `options`, `host` and `grant`",
         ),
     ] {
-        let said = load(table).unwrap_err();
+        let said = load(table).err().unwrap();
         assert!(said.contains(problem), "{said}");
     }
 }

@@ -29,6 +29,7 @@ use source::{Given, Mistake, Value};
 type Layer = BTreeMap<&'static str, Given>;
 
 /// Settings, and what else there is to say about how they came about.
+#[derive(Debug)]
 pub(crate) struct Resolved {
     /// What the server is to do.
     pub settings: Settings,

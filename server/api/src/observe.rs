@@ -61,10 +61,11 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
 
     record.answered(response.status());
     // What an answer says for itself, when to come back for instance, goes before what was said of its admission.
-    let said = response.headers().clone();
-    for (name, value) in record.admission_headers().iter().filter(|(name, _)| !said.contains_key(*name)) {
-        response.headers_mut().append(name, value.clone());
+    let mut admission = record.admission_headers();
+    for name in response.headers().keys() {
+        admission.remove(name);
     }
+    response.headers_mut().extend(admission);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

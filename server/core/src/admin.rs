@@ -9,6 +9,9 @@ pub trait PluginAdmin: Send + Sync {
     /// Every plugin, in the order in which they are asked.
     fn list(&self) -> Vec<PluginState>;
 
+    /// What has been settled and logged since the start.
+    fn counters(&self) -> GateCounters;
+
     /// Number of the generation in force: 1 after the start, one more with every change that takes effect.
     fn generation(&self) -> u64;
 
@@ -53,6 +56,21 @@ pub enum PluginChangeError {
     /// The new one cannot be used. The text is for the person who asked.
     #[error("{0}")]
     Rejected(String),
+}
+
+/// What a gate has settled and logged since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GateCounters {
+    /// Reservations settled.
+    pub settled: u64,
+    /// Reservations whose plugin failed in `settle`.
+    pub settle_failures: u64,
+    /// Events handed to the loggers, each counted once.
+    pub logged: u64,
+    /// Events dropped because the queue was full.
+    pub log_dropped: u64,
+    /// Events lost because a logger failed, counted for each logger.
+    pub log_failures: u64,
 }
 
 /// A plugin in force.

@@ -16,7 +16,7 @@ mod request;
 mod secret;
 mod usage;
 
-pub use admin::{PluginAdmin, PluginChange, PluginChangeError, PluginState};
+pub use admin::{GateCounters, PluginAdmin, PluginChange, PluginChangeError, PluginState};
 pub use decoder::Decoder;
 pub use engine::{Engine, EngineError, EventStream, Prepared};
 pub use event::{Event, FinishReason, Finished, ToolCallDelta};

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use mlx_gate_core::{
-    BoxFuture, Lifecycle, Passage, Phase, PluginAdmin, PluginChange, PluginChangeError, PluginState,
+    BoxFuture, GateCounters, Lifecycle, Passage, Phase, PluginAdmin, PluginChange, PluginChangeError,
+    PluginState,
 };
 
-use crate::journal::{Counters, Journal};
+use crate::journal::Journal;
 use crate::passage::GatePassage;
 use crate::registry::Registry;
 use crate::{Bundled, Config, Error};
@@ -29,11 +30,6 @@ impl Gate {
     pub async fn reload(&self) {
         self.registry.reload().await;
     }
-
-    /// What has been settled and logged so far.
-    pub fn counters(&self) -> Counters {
-        self.journal.counters()
-    }
 }
 
 impl Lifecycle for Gate {
@@ -53,6 +49,10 @@ impl Lifecycle for Gate {
 impl PluginAdmin for Gate {
     fn list(&self) -> Vec<PluginState> {
         self.registry.list()
+    }
+
+    fn counters(&self) -> GateCounters {
+        self.journal.counters()
     }
 
     fn generation(&self) -> u64 {

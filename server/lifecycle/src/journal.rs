@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use mlx_gate_core::{Operation, Principal, Usage};
+use mlx_gate_core::{GateCounters, Operation, Principal, Usage};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
@@ -46,21 +46,6 @@ pub(crate) struct Reserved {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) operation: Arc<Operation>,
     pub(crate) ticket: u64,
-}
-
-/// What a gate has settled and logged since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Reservations settled.
-    pub settled: u64,
-    /// Reservations whose plugin failed in `settle`.
-    pub settle_failures: u64,
-    /// Events handed to the loggers, each counted once.
-    pub logged: u64,
-    /// Events dropped because the queue was full.
-    pub log_dropped: u64,
-    /// Events lost because a logger failed, counted for each logger.
-    pub log_failures: u64,
 }
 
 #[derive(Default)]
@@ -119,9 +104,9 @@ impl Journal {
         }
     }
 
-    pub(crate) fn counters(&self) -> Counters {
+    pub(crate) fn counters(&self) -> GateCounters {
         let counts = &self.counts;
-        Counters {
+        GateCounters {
             settled: counts.settled.load(Relaxed),
             settle_failures: counts.settle_failures.load(Relaxed),
             logged: counts.logged.load(Relaxed),

@@ -38,4 +38,3 @@ pub use config::{
 pub use error::{Error, Failure, Problem};
 pub use gate::Gate;
 pub use grants::{Grants, HttpGrant, MalformedGrant, Origin, OutputTarget};
-pub use journal::Counters;

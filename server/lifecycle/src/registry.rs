@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use mlx_gate_core::{BoxFuture, Phase, PluginAdmin, PluginChange, PluginChangeError, PluginState};
+use mlx_gate_core::{BoxFuture, Phase, PluginChange, PluginChangeError, PluginState};
 use tokio::sync::Mutex;
 
 use crate::generation::Generation;
@@ -232,16 +232,17 @@ impl Registry {
     }
 }
 
-impl PluginAdmin for Registry {
-    fn list(&self) -> Vec<PluginState> {
+/// What [`PluginAdmin`](mlx_gate_core::PluginAdmin) asks for.
+impl Registry {
+    pub(crate) fn list(&self) -> Vec<PluginState> {
         self.slots.iter().map(Slot::state).collect()
     }
 
-    fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.peek().number
     }
 
-    fn change<'a>(
+    pub(crate) fn change<'a>(
         &'a self,
         id: &'a str,
         change: PluginChange,

@@ -96,7 +96,9 @@ pub(super) async fn swap(
             source
         }
         _ => {
-            return Err(invalid("expected {\"source\": \"NAME_OR_PATH\"}, a bundled plugin's name or a path"));
+            return Err(invalid(
+                "expected {\"source\": \"NAME_OR_PATH\"}, a bundled plugin's name or a path",
+            ));
         }
     };
     change(&admin, id, "swap", PluginChange::Source(source)).await

@@ -9,6 +9,7 @@ use super::{Admin, answer};
 pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let parts = &*admin.0;
     let counted = parts.app.counters().counted();
+    let gate = parts.plugins.counters();
     let plugins = parts.plugins.list();
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -22,6 +23,8 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
             "failed": counted.failed,
         },
         "tokens": { "input": counted.input_tokens, "output": counted.output_tokens },
+        "settled": { "reservations": gate.settled, "failures": gate.settle_failures },
+        "logged": { "events": gate.logged, "dropped": gate.log_dropped, "failures": gate.log_failures },
         "generation": parts.plugins.generation(),
         "plugins": {
             "loaded": plugins.len(),

@@ -3,7 +3,9 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
-use mlx_gate_core::{BoxFuture, Phase, PluginAdmin, PluginChange, PluginChangeError, PluginState, Secret};
+use mlx_gate_core::{
+    BoxFuture, GateCounters, Phase, PluginAdmin, PluginChange, PluginChangeError, PluginState, Secret,
+};
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
@@ -42,6 +44,10 @@ fn state() -> PluginState {
 impl PluginAdmin for FakePlugins {
     fn list(&self) -> Vec<PluginState> {
         vec![state()]
+    }
+
+    fn counters(&self) -> GateCounters {
+        GateCounters { settled: 11, settle_failures: 12, logged: 13, log_dropped: 14, log_failures: 15 }
     }
 
     fn generation(&self) -> u64 {
@@ -265,6 +271,8 @@ async fn the_status_counts_requests_by_what_became_of_them() {
             "version": null, "uptime_ms": null, "draining": false, "in_flight": 0,
             "requests": { "answered": 2, "cancelled": 0, "denied": 1, "failed": 1 },
             "tokens": { "input": 3, "output": 5 },
+            "settled": { "reservations": 11, "failures": 12 },
+            "logged": { "events": 13, "dropped": 14, "failures": 15 },
             "generation": 3, "plugins": { "loaded": 1, "changes": 2, "failures": 1 },
         })
     );

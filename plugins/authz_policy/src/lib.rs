@@ -69,10 +69,10 @@ impl Authorize for Policy {
 
 impl Policy {
     fn decide(&self, who: Option<&Principal>, what: Operation) -> Result<Constraints, Denial> {
-        self.check_denied(who, &what)?;
-        if what.api == "models" { self.listing(who) } else { self.permission(who, what) }
+        if what.api == "models" { self.listing(who, &what) } else { self.permission(who, what) }
     }
 
+    /// Asked once something is allowed: to whom nothing is, a refusal would only tell what the policy is about.
     fn check_denied(&self, who: Option<&Principal>, what: &Operation) -> Result<(), Denial> {
         self.deny.iter().find(|deny| deny.fits(who, what)).map_or(Ok(()), |deny| Err(deny.denial()))
     }
@@ -85,7 +85,10 @@ impl Policy {
             let nearest = gaps.into_iter().filter_map(|(_, gap)| gap).max();
             return Err(nearest.unwrap_or(Gap::Caller).denial(&what));
         };
-        let caps = fitting.iter().map(|allow| allow.max_output_tokens);
+        self.check_denied(who, &what)?;
+        // What another one allows of another model is no leave to have as much of this one.
+        let same = fitting.iter().filter(|allow| allow.serves(&what) == first.serves(&what));
+        let caps = same.map(|allow| allow.max_output_tokens);
         // One without a cap lifts those of the others.
         let max_output_tokens = caps.collect::<Option<Vec<_>>>().and_then(|caps| caps.into_iter().max());
         let model = first.serve.clone().filter(|model| what.model.as_ref() != Some(model));
@@ -102,11 +105,12 @@ impl Policy {
     }
 
     /// The models that one of the caller's permissions is about. Whoever has one may ask for the list.
-    fn listing(&self, who: Option<&Principal>) -> Result<Constraints, Denial> {
+    fn listing(&self, who: Option<&Principal>, what: &Operation) -> Result<Constraints, Denial> {
         let fitting: Vec<_> = self.allow.iter().filter(|allow| allow.scope.callers.fit(who)).collect();
         if fitting.is_empty() {
             return Err(denial::not_for_caller());
         }
+        self.check_denied(who, what)?;
         // The exceptions come first: a list that has to be cut short must not lose one.
         let mut models: Vec<String> = Vec::new();
         let exceptions = self.deny.iter().filter(|deny| deny.takes_models_from(who));

@@ -64,6 +64,11 @@ impl Allow {
         checks.into_iter().find(|(fits, _)| !fits).map(|(_, gap)| gap)
     }
 
+    /// The model that answers.
+    pub(crate) fn serves<'a>(&'a self, what: &'a Operation) -> Option<&'a str> {
+        self.serve.as_ref().or(what.model.as_ref()).map(String::as_str)
+    }
+
     /// The models it makes usable, as patterns.
     pub(crate) fn listed_models(&self) -> Vec<String> {
         match (&self.serve, &self.scope.models) {

@@ -115,7 +115,9 @@ fn a_caller_is_told_what_is_missing() {
         ("dev", with(|what| what.input_tokens = 100), "allow"),
         ("dev", with(|what| what.input_tokens = 101), "input_too_long"),
         ("dev", operation("chat", "qwen3-secret"), "denied_by_policy"),
-        ("guest", operation("chat", "qwen3-secret"), "denied_by_policy"),
+        // A refusal speaks only where something would be allowed without it.
+        ("guest", operation("chat", "qwen3-secret"), "caller_not_allowed"),
+        ("dev", operation("chat", "llama-secret"), "model_not_allowed"),
     ] {
         let shown = format!("{who} {what:?}");
         assert_eq!(verdict(&policy, who, what), expected, "{shown}");
@@ -159,6 +161,7 @@ fn another_model_may_answer() {
         roles = ["gold"]
         models = ["best"]
         serve = "large"
+        max-output-tokens = 5
 
         [[allow]]
         models = ["best", "gpt-*"]
@@ -182,6 +185,12 @@ fn another_model_may_answer() {
         Ok(constraints.model)
     };
     assert_eq!(serves("gold", "best"), Ok(Some("large".to_owned())));
+    let gold = ask(&policy, "gold", operation("chat", "best")).expect("allowed");
+    assert_eq!(
+        gold.max_output_tokens,
+        Some(5),
+        "that the small model has no cap is no leave for the large one"
+    );
     assert_eq!(serves("dev", "best"), Ok(Some("small".to_owned())));
     assert_eq!(serves("gold", "gpt-4o"), Ok(Some("small".to_owned())));
     assert_eq!(serves("dev", "large"), Err("model_not_allowed".to_owned()));
@@ -193,7 +202,7 @@ fn the_list_of_models_is_the_callers_own() {
     let policy = policy(
         r#"
         [[allow]]
-        roles = ["dev"]
+        roles = ["dev", "former"]
         endpoints = ["chat"]
         models = ["qwen*", "llama"]
 

@@ -28,9 +28,10 @@ const ROOMY_SLOTS: u32 = 32;
 const POOLED_CORE_INSTANCES: u32 = 4;
 const POOLED_TABLES: u32 = 2;
 
-/// Machine code of functions that is kept for the next compilation, in bytes. The bundled plugins have some 8 MiB. That of
+/// Machine code of functions that is kept for the next compilation, in bytes. The bundled plugins have some 8 MiB. Cranelift
+/// gives a few functions in a hundred another key now and then, so it fills up, and is not to be felt when it has. That of
 /// interpreters is not kept: they are compiled once.
-const FUNCTIONS: usize = 32 << 20;
+const FUNCTIONS: usize = 8 << 20;
 
 /// The stack wasm code may use, and that of the fiber it runs on, which host functions share. Interpreters recurse.
 const POOLED_STACKS: (usize, usize) = (512 << 10, 1 << 20);

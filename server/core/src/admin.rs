@@ -9,7 +9,7 @@ pub trait PluginAdmin: Send + Sync {
     /// Every plugin, in the order in which they are asked.
     fn list(&self) -> Vec<PluginState>;
 
-    /// What has been settled and logged since the start.
+    /// What has been remembered, settled and logged since the start.
     fn counters(&self) -> GateCounters;
 
     /// Number of the generation in force: 1 after the start, one more with every change that takes effect.
@@ -58,9 +58,11 @@ pub enum PluginChangeError {
     Rejected(String),
 }
 
-/// What a gate has settled and logged since its start.
+/// What a gate has remembered, settled and logged since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GateCounters {
+    /// Callers vouched for by an answer from before, without asking the plugin again.
+    pub remembered: u64,
     /// Reservations settled.
     pub settled: u64,
     /// Reservations whose plugin failed in `settle`.

@@ -41,6 +41,14 @@ pub enum Problem {
         /// The bound.
         most: u64,
     },
+    /// Not the code that is pinned.
+    #[error("its SHA-256 is {found}, and `host.sha256` allows {pinned} alone")]
+    OtherCode {
+        /// Of the code found, in hexadecimal.
+        found: String,
+        /// Of the code that may be loaded, in hexadecimal.
+        pinned: String,
+    },
     /// Not WebAssembly.
     #[error("this is not WebAssembly: it begins with {0}")]
     NotWasm(String),

@@ -114,7 +114,7 @@ pub(crate) trait Call: Sync {
     ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 
     /// What the plugin's messages must not hold.
-    fn credentials(&self) -> Vec<Secret> {
+    fn secrets(&self) -> Vec<Secret> {
         Vec::new()
     }
 }
@@ -178,12 +178,17 @@ impl Call for Authenticate<'_> {
         }
     }
 
-    fn credentials(&self) -> Vec<Secret> {
-        self.declared(&self.description.credential_headers).map(|(_, value)| value.clone()).collect()
+    fn secrets(&self) -> Vec<Secret> {
+        self.credentials().map(|(_, value)| value.clone()).collect()
     }
 }
 
 impl<'a> Authenticate<'a> {
+    /// The credentials the plugin sees.
+    pub(crate) fn credentials(&self) -> impl Iterator<Item = (&'a str, &'a Secret)> {
+        self.declared(&self.description.credential_headers)
+    }
+
     /// The headers of these names, in wire order. Values that are not UTF-8 are left out. Of credentials there are none:
     /// they are refused before any plugin is asked.
     fn declared(&self, names: &'a [String]) -> impl Iterator<Item = (&'a str, &'a Secret)> {

@@ -50,6 +50,7 @@ pub(crate) struct Reserved {
 
 #[derive(Default)]
 struct Counts {
+    remembered: AtomicU64,
     settled: AtomicU64,
     settle_failures: AtomicU64,
     logged: AtomicU64,
@@ -94,6 +95,11 @@ impl Journal {
         }
     }
 
+    /// Counts a caller whom no plugin had to be asked about.
+    pub(crate) fn count_remembered(&self) {
+        self.counts.remembered.fetch_add(1, Relaxed);
+    }
+
     /// Waits until all that has been begun is done.
     pub(crate) async fn drain(&self) {
         self.tasks.wait().await;
@@ -107,6 +113,7 @@ impl Journal {
     pub(crate) fn counters(&self) -> GateCounters {
         let counts = &self.counts;
         GateCounters {
+            remembered: counts.remembered.load(Relaxed),
             settled: counts.settled.load(Relaxed),
             settle_failures: counts.settle_failures.load(Relaxed),
             logged: counts.logged.load(Relaxed),
@@ -126,7 +133,8 @@ async fn settle(settlement: &Settlement, reserved: &Reserved, counts: &Counts) {
         usage: settlement.usage,
     };
     match reserved.plugin.call(None, &call).await {
-        Ok(_) => {
+        Ok(((), instance)) => {
+            reserved.plugin.give_back(instance);
             counts.settled.fetch_add(1, Relaxed);
         }
         Err(failure) => {

@@ -111,11 +111,13 @@ impl Request {
     /// Asks one plugin in one phase, in the instance that served it before, where there is one.
     async fn ask<C: Call>(&self, place: usize, plugin: &Plugin, call: &C) -> Result<C::Answer, Failure> {
         let (answer, instance) = plugin.call(self.kept(place), call).await?;
-        if plugin.is_worth_keeping(C::PHASE) {
-            let mut progress = self.progress();
-            if !progress.ended {
-                progress.instances.push((place, instance));
-            }
+        if !plugin.is_worth_keeping(C::PHASE) {
+            plugin.give_back(instance);
+            return Ok(answer);
+        }
+        let mut progress = self.progress();
+        if !progress.ended {
+            progress.instances.push((place, instance));
         }
         Ok(answer)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mlx_gate_core::Phase;
 use wasmtime::component::InstancePre;
 
+use crate::cache::Decisions;
 use crate::call::Instance;
 use crate::guest::{Call, Configuration, Guest};
 use crate::host::{Bounds, Services, State};
@@ -18,10 +19,12 @@ mod code;
 mod description;
 mod loading;
 mod snapshot;
+mod warm;
 
 pub(crate) use description::Description;
-pub(crate) use loading::Loader;
+pub(crate) use loading::{Loader, hex};
 pub(crate) use snapshot::Code;
+use warm::Warm;
 
 /// A plugin that is configured and has passed its self-test.
 pub(crate) struct Plugin {
@@ -38,6 +41,10 @@ pub(crate) struct Plugin {
     /// The files it was made of, with what was in them.
     files: Vec<(PathBuf, Digest)>,
     fingerprint: Digest,
+    /// Where instances are reused.
+    warm: Option<Warm>,
+    /// Where answers of `authenticate` are.
+    decisions: Option<Decisions>,
 }
 
 impl Plugin {
@@ -81,24 +88,37 @@ impl Plugin {
         self.services.grants().describe()
     }
 
+    /// The callers it vouched for, where that is remembered.
+    pub(crate) fn decisions(&self) -> Option<&Decisions> {
+        self.decisions.as_ref()
+    }
+
     /// Whether the request's instance is to be kept after this phase: the plugin is asked again before generation, and
     /// enough slots are free that requests which wait for their bodies do not hold up others.
     pub(crate) fn is_worth_keeping(&self, after: Phase) -> bool {
         let is_asked_again = |phase: &Phase| *phase > after && *phase != Phase::Log;
-        self.phases().iter().any(is_asked_again) && self.sandbox.has_room()
+        self.warm.is_none() && self.phases().iter().any(is_asked_again) && self.sandbox.has_room()
     }
 
-    /// Makes a call in the instance given, or in a new one, and returns the instance with the answer. One that failed is
-    /// dropped. A call that ran out of time and can be repeated is made once more: on a loaded machine a plugin can lose
-    /// its time without having used it.
+    /// Makes a call in the instance given, in a reused or in a new one, and returns the instance with the answer. One that
+    /// failed is dropped. A call that ran out of time and can be repeated is made once more, in a new one: on a loaded
+    /// machine a plugin can lose its time without having used it.
     pub(crate) async fn call<C: Call>(
         &self,
         kept: Option<Instance>,
         call: &C,
     ) -> Result<(C::Answer, Instance), Failure> {
-        match self.call_once(kept, call).await {
+        let instance = kept.or_else(|| self.warm.as_ref()?.take());
+        match self.call_once(instance, call).await {
             Err(Failure::Timeout(_)) if C::REPEATABLE => self.call_once(None, call).await,
             result => result,
+        }
+    }
+
+    /// Takes an instance back that its request has no more use for.
+    pub(crate) fn give_back(&self, instance: Instance) {
+        if let Some(warm) = self.warm.as_ref().filter(|_| self.sandbox.has_room()) {
+            warm.put(instance);
         }
     }
 
@@ -109,9 +129,9 @@ impl Plugin {
     ) -> Result<(C::Answer, Instance), Failure> {
         let mut instance = match kept {
             Some(instance) => instance,
-            None => self.instance(self.bounds()).await?,
+            None => self.instance().await?,
         };
-        instance.begin(&self.sandbox, self.bounds(), call.credentials());
+        instance.begin(&self.sandbox, self.bounds(), call.secrets());
         let answer = self.sandbox.bounded(self.limits.call, call.make(&self.guest, &mut instance)).await?;
         instance.rest();
         Ok((answer, instance))
@@ -119,14 +139,14 @@ impl Plugin {
 
     async fn self_test(&self) -> Result<(), Problem> {
         let failed = |failure| Problem::Call { function: "self-test", failure };
-        let bounds = Bounds { time: self.limits.configure, ..self.bounds() };
-        let mut instance = self.instance(bounds).await.map_err(failed)?;
+        let mut instance = self.instance().await.map_err(failed)?;
         let verdict = self.guest.self_test(&mut instance).await.map_err(failed)?;
         verdict.map_err(|message| Problem::SelfTest(answer::text(&message)))
     }
 
-    /// A configured instance that nothing has been done with.
-    async fn instance(&self, bounds: Bounds) -> Result<Instance, Failure> {
+    /// A configured instance that nothing has been done with. Its first call may take as long as `configure` may.
+    async fn instance(&self) -> Result<Instance, Failure> {
+        let bounds = Bounds { time: self.limits.configure, ..self.bounds() };
         let state = State::new(self.name.clone(), self.services.clone(), bounds);
         let mut instance = Instance::new(&self.sandbox, &self.component, state).await?;
         if let Some(configuration) = &self.configuration {

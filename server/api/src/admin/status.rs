@@ -23,6 +23,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
             "failed": counted.failed,
         },
         "tokens": { "input": counted.input_tokens, "output": counted.output_tokens },
+        "remembered": gate.remembered,
         "settled": { "reservations": gate.settled, "failures": gate.settle_failures },
         "logged": { "events": gate.logged, "dropped": gate.log_dropped, "failures": gate.log_failures },
         "generation": parts.plugins.generation(),

@@ -47,7 +47,14 @@ impl PluginAdmin for FakePlugins {
     }
 
     fn counters(&self) -> GateCounters {
-        GateCounters { settled: 11, settle_failures: 12, logged: 13, log_dropped: 14, log_failures: 15 }
+        GateCounters {
+            remembered: 10,
+            settled: 11,
+            settle_failures: 12,
+            logged: 13,
+            log_dropped: 14,
+            log_failures: 15,
+        }
     }
 
     fn generation(&self) -> u64 {
@@ -271,6 +278,7 @@ async fn the_status_counts_requests_by_what_became_of_them() {
             "version": null, "uptime_ms": null, "draining": false, "in_flight": 0,
             "requests": { "answered": 2, "cancelled": 0, "denied": 1, "failed": 1 },
             "tokens": { "input": 3, "output": 5 },
+            "remembered": 10,
             "settled": { "reservations": 11, "failures": 12 },
             "logged": { "events": 13, "dropped": 14, "failures": 15 },
             "generation": 3, "plugins": { "loaded": 1, "changes": 2, "failures": 1 },

@@ -83,6 +83,29 @@ impl HostOptions {
         Ok(())
     }
 
+    /// What separates requests, of a plugin that could be captured or not. Says so where it is not what one would expect.
+    pub(crate) fn isolation(&self, captured: bool, plugin: &str) -> Isolation {
+        match self.isolation {
+            None if captured => Isolation::Fresh,
+            None => {
+                tracing::info!(
+                    plugin,
+                    "the configured plugin cannot be captured, so its instances serve one request after another \
+                     (`host.isolation=fresh` makes and configures one for every request, which is slow)"
+                );
+                Isolation::Reuse
+            }
+            Some(Isolation::Fresh) if !captured => {
+                tracing::warn!(
+                    plugin,
+                    "the configured plugin cannot be captured, so every request configures it anew, which is slow"
+                );
+                Isolation::Fresh
+            }
+            Some(isolation) => isolation,
+        }
+    }
+
     /// The limits of one plugin, where these are the usual ones.
     pub(crate) fn limits(&self, usual: &Limits) -> Limits {
         Limits {

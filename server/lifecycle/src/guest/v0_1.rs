@@ -1,6 +1,6 @@
 //! `mlx-gate:plugin@0.1.0`: what the calls of [`guest`](super) are in this version.
 
-use mlx_gate_core::{Constraints, Denial, Operation, Phase, Principal, Priority, Tags, Usage};
+use mlx_gate_core::{Constraints, Denial, Operation, Phase, Principal, Priority, Secret, Tags, Usage};
 use wasmtime::component::InstancePre;
 
 use super::{Admit, Authenticate, Authorize, Completed, Configuration, Info, Log, Settle, Tag};
@@ -85,9 +85,8 @@ impl Exports {
         call: &Authenticate<'_>,
     ) -> Result<Authentication, Failure> {
         let Authenticate { head, description } = call;
-        let seen = |names| call.declared(names).map(|(name, value)| (name, value.expose())).collect();
-        let credentials: Vec<_> = seen(&description.credential_headers);
-        let headers: Vec<_> = seen(&description.headers);
+        let credentials: Vec<_> = call.credentials().map(exposed).collect();
+        let headers: Vec<_> = call.declared(&description.headers).map(exposed).collect();
         let peer = head.peer.map(|peer| peer.to_string());
         let head = wit::RequestHead {
             id: &head.id,
@@ -184,6 +183,10 @@ impl Exports {
 
 fn exported<T>(export: &Option<T>) -> &T {
     export.as_ref().expect("the chain of a phase holds only plugins that export it")
+}
+
+fn exposed<'a>((name, value): (&'a str, &'a Secret)) -> (&'a str, &'a str) {
+    (name, value.expose())
 }
 
 /// A principal with what a borrowed one needs besides.

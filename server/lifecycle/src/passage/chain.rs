@@ -1,6 +1,7 @@
 //! How several plugins decide together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlx_gate_core::{
     Admission, Constraints, HeaderValue, Operation, Phase, Principal, Refusal, RequestHead, Tags,
@@ -26,11 +27,20 @@ impl Request {
         let mut challenges = Vec::new();
         for (place, plugin) in self.generation.chain(PHASE) {
             let call = Authenticate { head, description: plugin.description() };
+            let remembered =
+                plugin.decisions().and_then(|known| Some((known, known.key(call.credentials())?)));
+            if let Some(principal) = remembered.as_ref().and_then(|(known, key)| known.get(key)) {
+                self.journal.count_remembered();
+                return Ok(Some(self.principal.get_or_init(|| principal).clone()));
+            }
             match self.ask(place, plugin, &call).await {
                 Ok(Authentication::Abstain(challenge)) => challenges.extend(challenge),
                 Ok(Authentication::Allow(grant)) => {
-                    let principal = self.principal.get_or_init(|| Arc::new(grant.principal));
-                    return Ok(Some(principal.clone()));
+                    let principal = Arc::new(grant.principal);
+                    if let Some(((known, key), hold)) = remembered.zip(grant.cache_for_ms) {
+                        known.insert(key, &principal, Duration::from_millis(hold));
+                    }
+                    return Ok(Some(self.principal.get_or_init(|| principal).clone()));
                 }
                 Ok(Authentication::Deny(denial)) => return Err(denied(plugin, PHASE, denial)),
                 Err(failure) => return Err(self.unavailable(plugin, PHASE, &failure)),
@@ -68,6 +78,10 @@ impl Request {
         const PHASE: Phase = Phase::RateLimit;
         let mut admission = Admission::default();
         for (place, plugin) in self.generation.chain(PHASE) {
+            // Nobody waits for the answer any more, and this only got to the end of a call that had begun.
+            if self.progress().ended {
+                break;
+            }
             let call = Admit { principal: self.principal.get().map(Arc::as_ref), operation };
             let answer = self.ask(place, plugin, &call).await;
             if let Ok(answer::Admission::Reserve(reservation)) = &answer {

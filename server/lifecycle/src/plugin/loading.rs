@@ -5,14 +5,16 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 use mlx_gate_core::Phase;
 
 use super::snapshot::{Code, blocking};
+use super::warm::Warm;
 use super::{Plugin, code};
+use crate::cache::Decisions;
 use crate::grants::Wanted;
 use crate::guest::{Configuration, Guest};
 use crate::host::Services;
 use crate::options::Resolved;
 use crate::runtime::Runtime;
 use crate::watch::Digest;
-use crate::{Bundled, Error, Grants, Limits, PluginSpec, Problem, Source, options};
+use crate::{Bundled, Error, Grants, HostOptions, Isolation, Limits, PluginSpec, Problem, Source, options};
 
 /// Makes plugins.
 pub(crate) struct Loader {
@@ -30,6 +32,7 @@ pub(crate) struct Prepared {
     configuration: Configuration,
     grants: Grants,
     limits: Limits,
+    host: HostOptions,
     files: Vec<(PathBuf, Digest)>,
     fingerprint: Digest,
 }
@@ -50,6 +53,9 @@ impl Loader {
             Ok::<_, Problem>((bytes, digest))
         })
         .await??;
+        if let Some(pinned) = spec.host.sha256.filter(|pinned| *pinned != digest) {
+            return Err(Problem::OtherCode { found: hex(&digest), pinned: hex(&pinned) });
+        }
         let code = match known.iter().find(|code| *code.digest() == digest) {
             Some(code) => code.clone(),
             None => Arc::new(Code::compile(&self.runtime, bytes, digest, &limits).await?),
@@ -69,7 +75,8 @@ impl Loader {
         let fingerprint = fingerprint(&digest, &configuration);
         let source = spec.source.to_string();
         let limits = code.limits(limits, spec.host.memory);
-        Ok(Prepared { source, code, configuration, grants, limits, files, fingerprint })
+        let host = spec.host.clone();
+        Ok(Prepared { source, code, configuration, grants, limits, host, files, fingerprint })
     }
 }
 
@@ -102,9 +109,12 @@ impl Prepared {
     }
 
     async fn configure(self, place: &Services) -> Result<Plugin, Problem> {
-        let Self { code, configuration, grants, limits, files, fingerprint, .. } = self;
+        let Self { code, configuration, grants, limits, host, files, fingerprint, .. } = self;
         let services = Arc::new(place.with_grants(grants).await?);
         let (component, captured) = code.configure(&configuration, &limits, &services).await?;
+        let is_reused = host.isolation(captured, &code.description.name) == Isolation::Reuse;
+        let decides_by_credentials = code.inspected.phases.contains(&Phase::Authenticate)
+            && !code.description.credential_headers.is_empty();
         let component = code.sandbox().linker(code.inspected.version).instantiate_pre(&component)?;
         let plugin = Plugin {
             name: code.description.name.as_str().into(),
@@ -117,6 +127,8 @@ impl Prepared {
             limits,
             files,
             fingerprint,
+            warm: is_reused.then(Warm::default),
+            decisions: (host.cache && decides_by_credentials).then(Decisions::new).flatten(),
         };
         plugin.self_test().await?;
         Ok(plugin)
@@ -131,6 +143,17 @@ fn sha256(bytes: &[u8]) -> Digest {
     let mut found = [0; 32];
     found.copy_from_slice(digest(&SHA256, bytes).as_ref());
     found
+}
+
+/// In hexadecimal, as `sha256sum` writes it.
+pub(crate) fn hex(digest: &Digest) -> String {
+    use std::fmt::Write as _;
+
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Each part is preceded by its length, so that no two sequences of parts read the same.

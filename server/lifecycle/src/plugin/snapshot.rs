@@ -104,10 +104,6 @@ impl Code {
                 files: configuration.files.iter().map(|file| file.path.clone().into()).collect(),
             })?;
         if !self.instrumented {
-            tracing::warn!(
-                plugin = &*name,
-                "the configured plugin cannot be captured, so every request configures it anew, which is slow"
-            );
             return Ok((self.component.clone(), false));
         }
         let snapshot = capture(&self.bytes, &mut instance).await?;

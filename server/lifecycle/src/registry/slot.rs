@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mlx_gate_core::PluginState;
 
 use crate::PluginSpec;
-use crate::plugin::{Code, Plugin};
+use crate::plugin::{Code, Plugin, hex};
 
 /// The place of one `--plugin`, whatever plugin is in it.
 pub(super) struct Slot {
@@ -127,16 +127,6 @@ impl Slot {
         // Nothing that is done under the lock leaves it half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn now_ms() -> u64 {

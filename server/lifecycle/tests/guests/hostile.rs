@@ -134,21 +134,3 @@ async fn what_configure_leaves_is_there_for_every_request() {
     assert_eq!(ask(&gate, &head("/x")).await, "guest by guest");
     assert_eq!(ask(&gate, &head("/x")).await, "guest by guest");
 }
-
-/// `table.set` is beyond what a snapshot holds.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_guest_that_cannot_be_captured_is_configured_for_every_request() {
-    let guest = Guest::with("import", "(table 1 funcref)")
-        .and(
-            "configure",
-            "(table.set (i32.const 0) (ref.null func)) (i32.store (i32.const 3000) (i32.const 77))",
-        )
-        .and(
-            "check",
-            "(if (i32.ne (i32.load (i32.const 3000)) (i32.const 77)) (then (unreachable)))
-                       (i32.store (i32.const 3000) (i32.const 78))",
-        );
-    let gate = load(guest.component()).await.expect("it loads");
-    assert_eq!(ask(&gate, &head("/x")).await, "guest by guest");
-    assert_eq!(ask(&gate, &head("/x")).await, "guest by guest");
-}

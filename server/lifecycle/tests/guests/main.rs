@@ -4,9 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chain;
+mod endings;
 mod frozen;
 mod grants;
 mod guest;
 mod hostile;
+mod plugin;
 mod refused;
+mod remembered;
+mod rules;
 mod swap;
+mod world;

@@ -140,6 +140,25 @@ async fn files_that_cannot_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn code_that_is_not_the_one_pinned() {
+    use mlx_gate_lifecycle::{Config, Gate};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("good.wasm");
+    fs::write(&path, Guest::default().component()).expect("written");
+    let (path, other) = (path.display(), "00".repeat(32));
+    let load = async |digest: &str| {
+        let plugins = vec![format!("{path},host.sha256={digest}").parse().expect("well formed")];
+        Gate::load(&Config { plugins, ..Config::default() }, &[]).await
+    };
+    let error = load(&other).await.err().expect("this must not load").to_string();
+    let (before, after) =
+        (format!("plugin `{path}`: its SHA-256 is "), format!(", and `host.sha256` allows {other} alone"));
+    let found = error.strip_prefix(&before).and_then(|rest| rest.strip_suffix(&after)).expect(&error);
+    load(found).await.expect("the code that was pinned");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_not_bundled() {
     use mlx_gate_lifecycle::{Config, Gate};
 

@@ -1,0 +1,227 @@
+//! What happens to reservations and events when requests end, however they do.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use mlx_gate_core::{GateCounters, Lifecycle as _, PluginAdmin as _};
+
+use crate::guest::head;
+use crate::plugin::{
+    Admission, Answers, Authentication, Authorization, Bounds, Dawdles, Hangs, Plugin, Tags, Traps,
+};
+use crate::world::{World, ended, operation, pass};
+
+fn limiter(name: &str, ticket: u64) -> Plugin {
+    Plugin::new(name).rate_limit(Answers(Admission::Reserve { ticket, headers: &[] }))
+}
+
+#[tokio::test]
+async fn every_reservation_is_settled_once() {
+    let plugins = [limiter("a", 1), limiter("b", 2)];
+    let world = World::new(&plugins).await;
+    let admitted = || async {
+        let passage = world.gate.begin();
+        passage.admit(&operation()).await.expect("admitted");
+        assert_eq!(world.said(), ["a: admit 1", "b: admit 1"]);
+        passage
+    };
+
+    let passage = admitted().await;
+    passage.finish(ended("req-1", true, 9));
+    passage.finish(ended("req-1", true, 8));
+    drop(passage);
+    assert_eq!(world.said_in_the_end().await, ["a: settled 1 1 9", "b: settled 2 1 9"], "it ran");
+
+    let passage = admitted().await;
+    passage.finish(ended("req-2", false, 0));
+    drop(passage);
+    assert_eq!(world.said_in_the_end().await, ["a: settled 1 0 0", "b: settled 2 0 0"], "no room for it");
+
+    drop(admitted().await);
+    assert_eq!(world.said_in_the_end().await, ["a: settled 1 0 0", "b: settled 2 0 0"], "its handler died");
+    assert_eq!(world.gate.counters(), GateCounters { settled: 6, ..GateCounters::default() });
+}
+
+#[tokio::test]
+async fn a_settle_that_fails_is_counted_and_leaves_the_others_alone() {
+    let broken = Plugin::new("a").rate_limit(Answers(Admission::Reserve { ticket: 1, headers: &[] }));
+    let world = World::new(&[broken.with_failing_settle(), limiter("b", 2)]).await;
+    let passage = world.gate.begin();
+    passage.admit(&operation()).await.expect("admitted");
+    passage.finish(ended("req-1", true, 3));
+    assert_eq!(world.said_in_the_end().await, ["a: admit 1", "b: admit 1", "b: settled 2 1 3"]);
+    assert_eq!(
+        world.gate.counters(),
+        GateCounters { settled: 1, settle_failures: 1, ..GateCounters::default() }
+    );
+}
+
+/// The client leaves while the second plugin is still at work: it gets to its end, and both are settled.
+#[tokio::test]
+async fn who_leaves_during_admission_leaves_nothing_reserved() {
+    let slow = Plugin::new("b").rate_limit(Dawdles(Admission::Reserve { ticket: 2, headers: &[] }));
+    for is_finished in [true, false] {
+        let plugins = [limiter("a", 1), slow.clone(), limiter("c", 3)];
+        let world = World::with_options(&plugins, &[("call-ms", "5000")]).await;
+        let passage = world.gate.begin();
+        let asked = operation();
+        let mut admission = passage.admit(&asked);
+        let is_pending = poll_fn(|context| Poll::Ready(admission.as_mut().poll(context).is_pending())).await;
+        assert!(is_pending, "the plugin computes for longer than a tick of the clock");
+        drop(admission);
+        if is_finished {
+            passage.finish(ended("req-1", false, 0));
+        }
+        drop(passage);
+        let mut said = world.said_in_the_end().await;
+        // The settle of the first and the admission of the second run at the same time.
+        said.sort_unstable();
+        assert_eq!(said, ["a: admit 1", "a: settled 1 0 0", "b: admit 1", "b: settled 2 0 0"]);
+    }
+}
+
+fn all_phases(name: &str) -> Plugin {
+    Plugin::new(name)
+        .authenticate(Answers(Authentication::Allow { tenant: Some("acme"), cache_for_ms: None }))
+        .authorize(Answers(Authorization::Allow(Bounds::default())))
+        .rate_limit(Answers(Admission::Reserve { ticket: 5, headers: &[] }))
+        .tag(Answers(Tags::default()))
+        .log(Answers(()))
+}
+
+#[tokio::test]
+async fn one_instance_serves_the_phases_of_one_request() {
+    let world = World::new(&[all_phases("a")]).await;
+    for _ in 0..3 {
+        let passage = world.gate.begin();
+        pass(&*passage).await.expect("it passes");
+        passage.finish(ended("req-1", true, 2));
+        let mut said = world.said_in_the_end().await;
+        assert_eq!(said[..4], ["a: authenticate 1", "a: authorize 2", "a: admit 3", "a: tag 4"]);
+        said.sort_unstable();
+        let after = ["a: acme", "a: admit 3", "a: alice", "a: authenticate 1", "a: authorize 2", "a: chat"];
+        assert_eq!(said[..6], after);
+        let after = ["a: events 001", "a: req-1", "a: settled 5 1 2", "a: stop", "a: tag 4"];
+        assert_eq!(said[6..], after);
+    }
+}
+
+/// There are 500 slots. Requests that wait for their bodies must leave half of them to others.
+#[tokio::test]
+async fn instances_are_kept_while_more_than_half_of_the_slots_are_free() {
+    let world = World::new(&[all_phases("a")]).await;
+    let passages: Vec<_> = (0..300).map(|_| world.gate.begin()).collect();
+    for passage in &passages {
+        passage.authenticate(&head("/x")).await.expect("known");
+    }
+    world.said();
+    for passage in &passages {
+        passage.authorize(&operation()).await.expect("allowed");
+    }
+    let said = world.said();
+    let [kept, fresh] = ["a: authorize 2", "a: authorize 1"]
+        .map(|message| said.iter().filter(|said| *said == message).count());
+    assert_eq!((kept, fresh), (249, 51));
+}
+
+#[tokio::test]
+async fn reused_instances_serve_one_request_after_another() {
+    let phases = all_phases("a");
+    let world = World::with_options(&[phases.clone()], &[("isolation", "reuse")]).await;
+    for calls in [1, 5] {
+        let passage = world.gate.begin();
+        pass(&*passage).await.expect("it passes");
+        let expected =
+            [("authenticate", calls), ("authorize", calls + 1), ("admit", calls + 2), ("tag", calls + 3)];
+        assert_eq!(world.said(), expected.map(|(name, count)| format!("a: {name} {count}")));
+        passage.finish(ended("req-1", true, 2));
+        world.said_in_the_end().await;
+    }
+    // One that trapped is gone, with its count.
+    let traps = Plugin::new("a").authorize(Answers(Authorization::Allow(Bounds::default()))).tag(Traps);
+    let world = World::with_options(&[traps], &[("isolation", "reuse")]).await;
+    for _ in 0..2 {
+        pass(&*world.gate.begin()).await.expect_err("it traps");
+        assert_eq!(world.said(), ["a: authorize 1", "a: tag 2"]);
+    }
+}
+
+/// `table.set` is beyond what a snapshot holds. The configured state is at 8.
+#[tokio::test]
+async fn a_plugin_that_cannot_be_captured_is_reused() {
+    let plugin = Plugin::new("a").authorize(Answers(Authorization::Allow(Bounds::default()))).configure(
+        "(table.set (i32.const 0) (ref.null func)) (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 3)))",
+        "(table 1 funcref)",
+    );
+    for (options, expected) in [
+        (&[][..], ["a: authorize 4", "a: authorize 5", "a: authorize 6"]),
+        (&[("isolation", "reuse")], ["a: authorize 4", "a: authorize 5", "a: authorize 6"]),
+        (&[("isolation", "fresh")], ["a: authorize 4"; 3]),
+    ] {
+        let world = World::with_options(&[plugin.clone()], options).await;
+        for _ in 0..3 {
+            pass(&*world.gate.begin()).await.expect("it passes");
+        }
+        assert_eq!(world.said(), expected, "{options:?}");
+    }
+}
+
+#[tokio::test]
+async fn events_are_logged_in_batches() {
+    let world = World::new(&[Plugin::new("a").log(Answers(())), Plugin::new("b").log(Answers(()))]).await;
+    for number in 0..300 {
+        let passage = world.gate.begin();
+        passage.authenticate(&head("/x")).await.expect("anonymous");
+        passage.finish(ended(&format!("req-{number}"), true, 1));
+    }
+    let batches: Vec<_> = world.said_in_the_end().await;
+    let of = |name: &str| -> Vec<String> {
+        let begins = [format!("{name}: events"), format!("{name}: req-")];
+        batches.iter().filter(|said| begins.iter().any(|begin| said.starts_with(begin))).cloned().collect()
+    };
+    for name in ["a", "b"] {
+        let expected = ["events 128", "req-0", "events 128", "req-128", "events 044", "req-256"];
+        assert_eq!(of(name), expected.map(|said| format!("{name}: {said}")));
+    }
+    assert_eq!(world.gate.counters(), GateCounters { logged: 300, ..GateCounters::default() });
+}
+
+#[tokio::test]
+async fn events_are_handed_over_after_a_while_without_a_drain() {
+    let world = World::new(&[Plugin::new("a").log(Answers(()))]).await;
+    world.gate.begin().finish(ended("req-1", true, 1));
+    while world.gate.counters().logged == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.said()[..2], ["a: events 001", "a: req-1"]);
+}
+
+#[tokio::test]
+async fn events_beyond_the_queue_are_dropped_and_counted() {
+    let world = World::new(&[Plugin::new("a").log(Answers(()))]).await;
+    // Nothing is taken from the queue meanwhile: all runs on this thread, which does not wait.
+    for number in 0..9000 {
+        world.gate.begin().finish(ended(&format!("req-{number}"), true, 1));
+    }
+    assert_eq!(world.gate.counters().log_dropped, 9000 - 8192);
+    world.gate.drain().await;
+    assert_eq!(
+        world.gate.counters(),
+        GateCounters { logged: 8192, log_dropped: 808, ..GateCounters::default() }
+    );
+}
+
+#[tokio::test]
+async fn a_logger_that_fails_does_not_keep_events_from_the_others() {
+    for failing in [Plugin::new("a").log(Traps), Plugin::new("a").log(Hangs)] {
+        let world = World::new(&[failing, Plugin::new("b").log(Answers(()))]).await;
+        world.gate.begin().finish(ended("req-1", true, 1));
+        world.gate.begin().finish(ended("req-2", true, 1));
+        let said = world.said_in_the_end().await;
+        assert!(said.contains(&"b: events 002".to_owned()), "{said:?}");
+        assert_eq!(
+            world.gate.counters(),
+            GateCounters { logged: 2, log_failures: 2, ..GateCounters::default() }
+        );
+    }
+}

@@ -1,0 +1,388 @@
+//! Builds plugins of any phases whose answers stand in their memory, and takes note of their calls: each begins with a
+//! message of its name and the number of calls its instance has had.
+
+use std::fmt::Write as _;
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// What a function does once it has taken note of the call.
+#[derive(Debug, Clone)]
+pub(crate) enum Does<T> {
+    Answers(T),
+    Traps,
+    Hangs,
+    /// Answers, but computes for some 200 ms first.
+    Dawdles(T),
+}
+
+pub(crate) use Does::{Answers, Dawdles, Hangs, Traps};
+
+#[derive(Debug, Clone)]
+pub(crate) enum Authentication {
+    Abstain,
+    Allow { tenant: Option<&'static str>, cache_for_ms: Option<u64> },
+    Deny,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Authorization {
+    NoOpinion,
+    Allow(Bounds),
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bounds {
+    pub(crate) tokens: Option<u64>,
+    pub(crate) model: Option<&'static str>,
+    pub(crate) models: Option<&'static [&'static str]>,
+    pub(crate) adapters: Option<&'static [&'static str]>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Admission {
+    Pass,
+    Reserve { ticket: u64, headers: &'static [(&'static str, &'static str)] },
+    Deny,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tags {
+    pub(crate) tenant: Option<&'static str>,
+    /// 0 to 2.
+    pub(crate) priority: Option<u8>,
+    pub(crate) weight: Option<f32>,
+    pub(crate) adapter: Option<&'static str>,
+    pub(crate) cache_scope: Option<&'static str>,
+    pub(crate) labels: &'static [(&'static str, &'static str)],
+    pub(crate) upstream_headers: &'static [(&'static str, &'static str)],
+}
+
+/// A plugin to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Plugin {
+    memory: Memory,
+    info: u32,
+    interfaces: Vec<&'static str>,
+    functions: String,
+    configure: &'static str,
+    module: &'static str,
+}
+
+impl Plugin {
+    /// One that takes part in nothing yet, calls itself this, and reads credentials from `authorization`.
+    pub(crate) fn new(name: &str) -> Self {
+        let mut memory = Memory::default();
+        let headers = memory.strings(&["authorization"]);
+        let info = Record::default()
+            .bytes(&memory.string(name))
+            .bytes(&memory.string("0.1.0"))
+            .bytes(&memory.string("{}"))
+            .bytes(&headers)
+            .bytes(&[0; 8]);
+        let info = memory.put(&info.0);
+        Self { memory, info, interfaces: Vec::new(), functions: String::new(), configure: "", module: "" }
+    }
+
+    pub(crate) fn authenticate(mut self, does: Does<Authentication>) -> Self {
+        let body = self.body("authenticate", does, |memory, answer| match answer {
+            Authentication::Abstain => Record::default().u8(0).pad(8).option_string(memory, None),
+            Authentication::Allow { tenant, cache_for_ms } => Record::default()
+                .u8(1)
+                .pad(8)
+                .bytes(&memory.string("alice"))
+                .option_string(memory, tenant)
+                .bytes(&[0; 16])
+                .pad(8)
+                .bytes(&[0; 24])
+                .option_u64(cache_for_ms),
+            Authentication::Deny => Record::default().u8(2).pad(8).denial(memory, 401),
+        });
+        self.export("authenticate", "check", "(param i32) (result i32)", &body);
+        self
+    }
+
+    pub(crate) fn authorize(mut self, does: Does<Authorization>) -> Self {
+        let body = self.body("authorize", does, |memory, answer| match answer {
+            Authorization::NoOpinion => Record::default().u8(0),
+            Authorization::Allow(bounds) => Record::default()
+                .u8(1)
+                .pad(8)
+                .option_u64(bounds.tokens)
+                .option_string(memory, bounds.model)
+                .option_strings(memory, bounds.models)
+                .option_strings(memory, bounds.adapters),
+            Authorization::Deny => Record::default().u8(2).pad(8).denial(memory, 403),
+        });
+        self.export("authorize", "check", "(param i32) (result i32)", &body);
+        self
+    }
+
+    /// `settle` says `settled`, the ticket, 1 if it ran, and the prompt's tokens, each in one digit.
+    pub(crate) fn rate_limit(mut self, does: Does<Admission>) -> Self {
+        let body = self.body("admit", does, |memory, answer| match answer {
+            Admission::Pass => Record::default().u8(0),
+            Admission::Reserve { ticket, headers } => {
+                Record::default().u8(1).pad(8).u64(ticket).bytes(&memory.pairs(headers))
+            }
+            Admission::Deny => Record::default().u8(2).pad(8).denial(memory, 429),
+        });
+        self.export("rate-limit", "admit", "(param i32) (result i32)", &body);
+        let said = self.memory.text("settled 0 0 0");
+        let digit = |place: u32, value: &str| {
+            format!("(i32.store8 (i32.const {}) (i32.add (i32.const 48) {value}))", said + place)
+        };
+        let body = [
+            digit(8, "(i32.wrap_i64 (i64.load offset=160 (local.get 0)))"),
+            digit(10, "(i32.load8_u offset=168 (local.get 0))"),
+            digit(12, "(i32.wrap_i64 (i64.load offset=176 (local.get 0)))"),
+            format!("(call $log (i32.const 2) (i32.const {said}) (i32.const 13))"),
+        ];
+        self.export("rate-limit", "settle", "(param i32)", &body.concat());
+        self
+    }
+
+    /// Lets `settle` trap.
+    pub(crate) fn with_failing_settle(mut self) -> Self {
+        self.functions =
+            self.functions.replace("#settle\") (param i32)", "#settle\") (param i32) (unreachable)");
+        self
+    }
+
+    pub(crate) fn tag(mut self, does: Does<Tags>) -> Self {
+        let body = self.body("tag", does, |memory, tags| {
+            let record = Record::default().option_string(memory, tags.tenant);
+            let record = match tags.priority {
+                Some(priority) => record.u8(1).u8(priority),
+                None => record.u8(0).u8(0),
+            };
+            let record = match tags.weight {
+                Some(weight) => record.pad(4).u8(1).pad(4).bytes(&weight.to_le_bytes()),
+                None => record.pad(4).u8(0).pad(4).bytes(&[0; 4]),
+            };
+            let record = record.option_string(memory, tags.adapter).option_string(memory, tags.cache_scope);
+            record.bytes(&memory.pairs(tags.labels)).bytes(&memory.pairs(tags.upstream_headers))
+        });
+        self.export("tagging", "tag", "(param i32) (result i32)", &body);
+        self
+    }
+
+    /// `log` says how many events there are, and of the first one its id, subject, API, tenant and outcome.
+    pub(crate) fn log(mut self, does: Does<()>) -> Self {
+        let said = self.memory.text("events 000");
+        let mut body = String::new();
+        for (place, divisor) in [(7, 100), (8, 10), (9, 1)] {
+            let _ = write!(
+                body,
+                "(i32.store8 (i32.const {}) (i32.add (i32.const 48)
+                   (i32.rem_u (i32.div_u (local.get 1) (i32.const {divisor})) (i32.const 10))))",
+                said + place
+            );
+        }
+        let _ = write!(body, "(call $log (i32.const 2) (i32.const {said}) (i32.const 10))");
+        for offset in [0, 56, 128, 224, 324] {
+            let _ = write!(
+                body,
+                "(call $log (i32.const 2) (i32.load offset={offset} (local.get 0))
+                   (i32.load offset={} (local.get 0)))",
+                offset + 4
+            );
+        }
+        match does {
+            Answers(()) => {}
+            Dawdles(()) => body.push_str("(call $dawdle)"),
+            Traps => body.push_str("(unreachable)"),
+            Hangs => body.push_str("(loop (br 0))"),
+        }
+        self.export("logging", "log", "(param i32 i32)", &body);
+        self
+    }
+
+    /// Runs this in `configure`, with this beside the functions.
+    pub(crate) fn configure(mut self, code: &'static str, module: &'static str) -> Self {
+        (self.configure, self.module) = (code, module);
+        self
+    }
+
+    /// A function that takes note of its call and returns an answer.
+    fn body<T>(
+        &mut self,
+        name: &str,
+        does: Does<T>,
+        encode: impl FnOnce(&mut Memory, T) -> Record,
+    ) -> String {
+        let said = self.memory.text(&format!("{name} 0"));
+        let note = format!("(call $note (i32.const {said}) (i32.const {}))", name.len() + 2);
+        let mut answer = |answer| {
+            let record = encode(&mut self.memory, answer);
+            format!("(i32.const {})", self.memory.put(&record.0))
+        };
+        note + &match does {
+            Answers(given) => answer(given),
+            Dawdles(given) => format!("(call $dawdle) {}", answer(given)),
+            Traps => "(unreachable)".to_owned(),
+            Hangs => "(loop (br 0)) (unreachable)".to_owned(),
+        }
+    }
+
+    fn export(&mut self, interface: &'static str, function: &str, ty: &str, body: &str) {
+        if !self.interfaces.contains(&interface) {
+            self.interfaces.push(interface);
+        }
+        let _ = writeln!(
+            self.functions,
+            r#"(func (export "mlx-gate:plugin/{interface}@0.1.0#{function}") {ty} {body})"#
+        );
+    }
+
+    /// The component.
+    pub(crate) fn component(&self) -> Vec<u8> {
+        let ok = Record::default().bytes(&[0; 12]);
+        let mut memory = self.memory.clone();
+        let ok = memory.put(&ok.0);
+        let data: String = memory.bytes.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "\\{byte:02x}");
+            text
+        });
+        let Self { info, functions, configure, module, .. } = self;
+        let text = format!(
+            r#"(module
+              (import "mlx-gate:plugin/host@0.1.0" "log" (func $log (param i32 i32 i32)))
+              (import "mlx-gate:plugin/host@0.1.0" "now-ms" (func $now (result i64)))
+              (memory (export "memory") 4)
+              (global $heap (mut i32) (i32.const 65536))
+              {module}
+              (data (i32.const {BASE}) "{data}")
+              (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+                (local $at i32)
+                (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+                (global.set $heap (i32.add (local.get $at) (local.get 3)))
+                (local.get $at))
+              ;; Counts the call, puts the count at the end of the message, and says it.
+              (func $note (param $at i32) (param $length i32)
+                (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+                (i32.store8 (i32.sub (i32.add (local.get $at) (local.get $length)) (i32.const 1))
+                  (i32.add (i32.const 48) (i32.load (i32.const 0))))
+                (call $log (i32.const 2) (local.get $at) (local.get $length)))
+              (func $dawdle (local $until i64)
+                (local.set $until (i64.add (call $now) (i64.const 200)))
+                (loop (br_if 0 (i64.lt_u (call $now) (local.get $until)))))
+              (func (export "mlx-gate:plugin/lifecycle@0.1.0#describe") (result i32) (i32.const {info}))
+              (func (export "mlx-gate:plugin/lifecycle@0.1.0#configure") (param i32 i32 i32 i32) (result i32)
+                {configure} (i32.const {ok}))
+              (func (export "mlx-gate:plugin/lifecycle@0.1.0#self-test") (result i32) (i32.const {ok}))
+              {functions})"#
+        );
+        let mut module = wat::parse_str(text).expect("a test's guest is valid text");
+        let mut resolve = Resolve::default();
+        let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/0.1.0");
+        resolve.push_path(wit).expect("the WIT package parses");
+        let exports: String =
+            self.interfaces.iter().map(|name| format!("export mlx-gate:plugin/{name}@0.1.0; ")).collect();
+        let world =
+            format!("package test:guest; world guest {{ include mlx-gate:plugin/plugin@0.1.0; {exports} }}");
+        let package = resolve.push_str("guest.wit", &world).expect("the world parses");
+        let world = resolve.select_world(&[package], Some("guest")).expect("the world exists");
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+            .expect("a module with its type");
+        let mut encoder = ComponentEncoder::default();
+        encoder.module(&module).expect("a module of this world").encode().expect("a component")
+    }
+}
+
+/// Where a guest's data begins; the count of calls is at 0.
+const BASE: u32 = 1024;
+
+/// Data that a guest has from the beginning.
+#[derive(Debug, Clone, Default)]
+struct Memory {
+    bytes: Vec<u8>,
+}
+
+impl Memory {
+    /// Puts bytes at an address that suits any type.
+    fn put(&mut self, bytes: &[u8]) -> u32 {
+        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+        let at = BASE + u32::try_from(self.bytes.len()).expect("a small guest");
+        self.bytes.extend_from_slice(bytes);
+        at
+    }
+
+    fn text(&mut self, text: &str) -> u32 {
+        self.put(text.as_bytes())
+    }
+
+    /// A `string`: address and length.
+    fn string(&mut self, text: &str) -> [u8; 8] {
+        let at = self.text(text);
+        list(at, text.len())
+    }
+
+    /// A `list<string>`.
+    fn strings(&mut self, texts: &[&str]) -> [u8; 8] {
+        let items: Vec<u8> = texts.iter().flat_map(|text| self.string(text)).collect();
+        list(self.put(&items), texts.len())
+    }
+
+    /// A `list<tuple<string, string>>`.
+    fn pairs(&mut self, pairs: &[(&str, &str)]) -> [u8; 8] {
+        let items: Vec<u8> =
+            pairs.iter().flat_map(|(name, value)| [self.string(name), self.string(value)].concat()).collect();
+        list(self.put(&items), pairs.len())
+    }
+}
+
+fn list(at: u32, length: usize) -> [u8; 8] {
+    let length = u32::try_from(length).expect("a small guest");
+    [at.to_le_bytes(), length.to_le_bytes()].concat().try_into().expect("twice four bytes")
+}
+
+/// A value as the canonical ABI lays it out.
+#[derive(Debug, Clone, Default)]
+struct Record(Vec<u8>);
+
+impl Record {
+    fn pad(mut self, to: usize) -> Self {
+        self.0.resize(self.0.len().next_multiple_of(to), 0);
+        self
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn u8(self, value: u8) -> Self {
+        self.bytes(&[value])
+    }
+
+    fn u64(self, value: u64) -> Self {
+        self.pad(8).bytes(&value.to_le_bytes())
+    }
+
+    fn option_u64(self, value: Option<u64>) -> Self {
+        self.pad(8).u8(value.is_some().into()).u64(value.unwrap_or_default())
+    }
+
+    fn option_string(self, memory: &mut Memory, text: Option<&str>) -> Self {
+        let value = text.map_or([0; 8], |text| memory.string(text));
+        self.pad(4).u8(text.is_some().into()).pad(4).bytes(&value)
+    }
+
+    fn option_strings(self, memory: &mut Memory, texts: Option<&[&str]>) -> Self {
+        let value = texts.map_or([0; 8], |texts| memory.strings(texts));
+        self.pad(4).u8(texts.is_some().into()).pad(4).bytes(&value)
+    }
+
+    /// The code is `no`.
+    fn denial(self, memory: &mut Memory, status: u16) -> Self {
+        self.bytes(&status.to_le_bytes())
+            .pad(4)
+            .bytes(&memory.string("no"))
+            .bytes(&memory.string("No."))
+            .option_string(memory, None)
+            .option_u64(None)
+            .bytes(&[0; 8])
+    }
+}

@@ -11,12 +11,14 @@ use wit_parser::Resolve;
 pub(crate) enum Does<T> {
     Answers(T),
     Traps,
+    /// Answers the first call of an instance, and traps after that.
+    AnswersOnce(T),
     Hangs,
     /// Answers, but computes for some 200 ms first.
     Dawdles(T),
 }
 
-pub(crate) use Does::{Answers, Dawdles, Hangs, Traps};
+pub(crate) use Does::{Answers, AnswersOnce, Dawdles, Hangs, Traps};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Authentication {
@@ -190,7 +192,7 @@ impl Plugin {
             );
         }
         match does {
-            Answers(()) => {}
+            Answers(()) | AnswersOnce(()) => {}
             Dawdles(()) => body.push_str("(call $dawdle)"),
             Traps => body.push_str("(unreachable)"),
             Hangs => body.push_str("(loop (br 0))"),
@@ -220,6 +222,10 @@ impl Plugin {
         };
         note + &match does {
             Answers(given) => answer(given),
+            AnswersOnce(given) => {
+                let again = "(i32.gt_u (i32.load (i32.const 0)) (i32.const 1))";
+                format!("(if {again} (then (unreachable))) {}", answer(given))
+            }
             Dawdles(given) => format!("(call $dawdle) {}", answer(given)),
             Traps => "(unreachable)".to_owned(),
             Hangs => "(loop (br 0)) (unreachable)".to_owned(),

@@ -216,7 +216,7 @@ impl Plugin {
     ) -> String {
         let said = self.memory.text(&format!("{name} 0"));
         let note = format!("(call $note (i32.const {said}) (i32.const {}))", name.len() + 2);
-        let mut answer = |answer| {
+        let answer = |answer| {
             let record = encode(&mut self.memory, answer);
             format!("(i32.const {})", self.memory.put(&record.0))
         };

@@ -89,8 +89,18 @@ fn no_output_holds_what_was_planted() {
         let log = format!("access_log,file={access}");
         let server = Server::start_with(
             &[
-                "--plugin", &authenticator, "--plugin", &log, "--plugin", "tenant_tags", "--rate-limit", "1000",
-                "--admin", "127.0.0.1:0", "--log-level", "trace",
+                "--plugin",
+                &authenticator,
+                "--plugin",
+                &log,
+                "--plugin",
+                "tenant_tags",
+                "--rate-limit",
+                "1000",
+                "--admin",
+                "127.0.0.1:0",
+                "--log-level",
+                "trace",
             ],
             &[("MLX_GATE_ADMIN_KEY", ADMIN_KEY)],
         );

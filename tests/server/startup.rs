@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::{env, fs};
 
-use mlx_gate_tests::{Folder, Server, component, guest, question_body, run};
+use mlx_gate_tests::{Folder, Server, built_guest, component, guest, question_body, run};
 use serde_json::{Value, json};
 
 /// Fails unless the server refuses to start with these flags, and says all of these texts.
@@ -136,11 +136,12 @@ fn a_plugin_that_cannot_be_loaded_is_named() {
     refuses(&["--plugin", &folder.write("core.wasm", core_module)], &["core.wasm", "component"]);
     let empty_component = b"\0asm\x0d\0\x01\0";
     refuses(&["--plugin", &folder.write("empty.wasm", empty_component)], &["empty.wasm", "lifecycle"]);
-    let greedy = component(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#);
-    refuses(
-        &["--plugin", &folder.write("greedy.wasm", greedy)],
-        &["greedy.wasm", "wasi:sockets/tcp@0.2.0", "WASI"],
-    );
+    let foreign = component(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#);
+    refuses(&["--plugin", &folder.write("foreign.wasm", foreign)], &["foreign.wasm", "lifecycle"]);
+    // What it would need is said in the words that grant it.
+    let hostile = built_guest("hostile");
+    refuses(&["--plugin", &hostile], &["hostile.wasm", "grant.kv=true"]);
+    refuses(&["--plugin", &format!("{hostile},grant.kv=true")], &["hostile.wasm", "grant.http="]);
 }
 
 #[test]

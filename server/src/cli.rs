@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{AdminFlags, Flags};
+use crate::kit;
 
 /// An LLM server on MLX whose front door is programmable
 #[derive(Debug, Parser)]
@@ -24,13 +25,23 @@ pub(crate) enum Command {
     /// Make keys for the auth_static_keys plugin
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Look at the plugins of a running server, and change them while requests run
+    /// Write, build and try out plugins, and change those of a running server
     #[command(subcommand)]
     Plugin(PluginCommand),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Start a plugin: a folder with a working authenticator and all it needs
+    New(kit::NewArguments),
+    /// Make a component of a plugin's folder
+    Build(kit::BuildArguments),
+    /// Say what a plugin is: phases, grants it needs, options, digest
+    Inspect(kit::InspectArguments),
+    /// Run a plugin in the sandbox on requests from JSON files, and compare its verdicts
+    Test(kit::TestArguments),
+    /// Measure what a plugin's phases take
+    Bench(kit::BenchArguments),
     /// Show a running server's plugins: source, digest, phases, grants, and what the last failed change failed by
     List(AdminFlags),
     /// Replace a running plugin's code, without losing a request

@@ -1,7 +1,7 @@
 use std::io;
 
 use crate::config::Mistakes;
-use crate::{admin, admin_client, gate, keys, listen, models};
+use crate::{admin, admin_client, gate, keys, kit, listen, models};
 
 /// Why the program ends without success.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,9 @@ pub(crate) enum Error {
     /// `mlx-gate key new`.
     #[error(transparent)]
     Keys(#[from] keys::Error),
+    /// `mlx-gate plugin`.
+    #[error(transparent)]
+    Kit(#[from] kit::Error),
     /// Threads and signals.
     #[error("the operating system refused what every server needs: {0}")]
     System(io::Error),

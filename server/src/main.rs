@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod gate;
 mod keys;
+mod kit;
 mod listen;
 mod logs;
 mod models;
@@ -24,6 +25,7 @@ use admin_client::Request;
 use cli::{ChangePlugin, Cli, Command, ConfigCommand, KeyCommand, NewKey, PluginCommand, SwapPlugin};
 use config::{AdminFlags, Flags, Resolved};
 use error::Error;
+use kit::TestArguments;
 
 /// A request through the gate is a few hundred small allocations; glibc's allocator takes 5 % longer for all of it.
 #[global_allocator]
@@ -50,17 +52,29 @@ fn run(command: Command) -> Result<(), Error> {
     }
 }
 
-/// Has a running server do something with its plugins.
+/// Works on plugins in files, or has a running server do something with its own.
 fn plugin(command: PluginCommand) -> Result<(), Error> {
-    let (AdminFlags(flags), request) = match command {
+    let (admin, request) = match command {
+        PluginCommand::New(arguments) => return print(&kit::new(&arguments)?),
+        PluginCommand::Build(arguments) => return print(&kit::build(&arguments)?),
+        PluginCommand::Inspect(arguments) => return print(&kit::inspect(&arguments)?),
+        PluginCommand::Test(arguments) => return test_plugin(&arguments),
+        PluginCommand::Bench(arguments) => return print(&kit::bench(&arguments)?),
         PluginCommand::List(admin) => (admin, Request::List),
         PluginCommand::Swap(SwapPlugin { id, source, admin }) => (admin, Request::Swap { id, source }),
         PluginCommand::Reload(ChangePlugin { id, admin }) => (admin, Request::Reload(id)),
         PluginCommand::Rollback(ChangePlugin { id, admin }) => (admin, Request::RollBack(id)),
     };
+    let AdminFlags(flags) = admin;
     let settings = config::load(flags, std::env::vars_os())?.settings;
     let runtime = tokio::runtime::Runtime::new().map_err(Error::System)?;
     print(&runtime.block_on(admin_client::run(settings.admin.as_ref(), request))?)
+}
+
+fn test_plugin(arguments: &TestArguments) -> Result<(), Error> {
+    let (report, passed) = kit::test(arguments)?;
+    print(&report)?;
+    if passed { Ok(()) } else { Err(Error::Kit(kit::Error::Cases)) }
 }
 
 /// Resolves the configuration and starts the log.

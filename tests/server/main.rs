@@ -16,6 +16,7 @@ mod htpasswd;
 mod hub;
 mod jwks;
 mod jwt;
+mod kit;
 mod logs;
 mod markers;
 mod rate_limit;

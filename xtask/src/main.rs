@@ -3,6 +3,7 @@
 //! Each command is a module of its own name; what several of them need stands in `install`, `shell`, `native` and
 //! `python`.
 
+mod authoring;
 mod bench;
 mod ci;
 mod error;

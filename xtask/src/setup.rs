@@ -6,13 +6,13 @@ use crate::error::Error;
 use crate::native::mlx::Backend;
 use crate::plugins::Choice;
 use crate::shell::{Program, cargo};
-use crate::{native, plugins, python};
+use crate::{authoring, native, plugins, python};
 
 /// What the command line of `setup` says.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) backend: Option<Backend>,
-    /// Also the Python packages that tests compare with.
+    /// Also the Python packages that tests compare with, and the tools for plugins in other languages.
     pub(crate) tests: bool,
 }
 
@@ -21,6 +21,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Error> {
     plugins::build(root, Choice::default())?;
     if options.tests {
         python::install(root)?;
+        authoring::find(root)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::error::Error;
-use crate::setup;
+use crate::{authoring, setup};
 use crate::shell::{Program, cargo};
 
 /// Runs all tests, or those that `args` (handed to `cargo test`) select.
@@ -16,6 +16,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     let (cargo_args, test_args) =
         args.split_at(args.iter().position(|arg| arg == "--").unwrap_or(args.len()));
     let tests = setup::cargo_with_python(root)?
+        .env(authoring::VARIABLE, authoring::find(root)?)
         .args(["test", "--release", "--workspace", "--no-fail-fast"])
         .args(cargo_args)
         // Without this option libtest keeps what a passing test prints, and with it why a part was skipped.

@@ -9,55 +9,72 @@ mod headers;
 
 /// What an authenticator decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Authentication {
+pub enum Authentication {
     /// Nothing; with a value for `WWW-Authenticate`.
     Abstain(Option<String>),
+    /// The caller is known.
     Allow(Grant),
+    /// The credential is no good.
     Deny(Denial),
 }
 
 /// A caller vouched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Grant {
-    pub(crate) principal: Principal,
+pub struct Grant {
+    /// Who it is.
+    pub principal: Principal,
     /// How long the same credentials may be answered without asking again.
-    pub(crate) cache_for_ms: Option<u64>,
+    pub cache_for_ms: Option<u64>,
 }
 
 /// What an authorizer decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Authorization {
+pub enum Authorization {
+    /// Nothing.
     NoOpinion,
+    /// Yes, within these bounds.
     Allow(Constraints),
+    /// No.
     Deny(Denial),
 }
 
 /// What a rate limiter decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Admission {
+pub enum Admission {
+    /// Nothing to reserve.
     Pass,
+    /// Yes; to be settled.
     Reserve(Reservation),
+    /// Not now.
     Deny(Denial),
 }
 
 /// Something set aside, to be settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reservation {
-    pub(crate) ticket: u64,
+pub struct Reservation {
+    /// What the plugin knows it by.
+    pub ticket: u64,
     /// Response headers.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
 }
 
 /// What one tagger says. `None` leaves it to the others.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct TagSet {
-    pub(crate) tenant: Option<String>,
-    pub(crate) priority: Option<Priority>,
-    pub(crate) weight: Option<f32>,
-    pub(crate) adapter: Option<String>,
-    pub(crate) cache_scope: Option<String>,
-    pub(crate) labels: Vec<(String, String)>,
-    pub(crate) upstream_headers: Vec<(String, String)>,
+pub struct TagSet {
+    /// The account.
+    pub tenant: Option<String>,
+    /// Scheduling class.
+    pub priority: Option<Priority>,
+    /// Share of the machine relative to other tenants.
+    pub weight: Option<f32>,
+    /// Adapter to answer with.
+    pub adapter: Option<String>,
+    /// Requests share cached prefixes only inside one scope.
+    pub cache_scope: Option<String>,
+    /// Labels for metrics and log.
+    pub labels: Vec<(String, String)>,
+    /// Headers to set towards an upstream.
+    pub upstream_headers: Vec<(String, String)>,
 }
 
 /// Longest name of anything: a subject, a tenant, a role, the name of a claim.

@@ -33,6 +33,7 @@ mod registry;
 mod runtime;
 pub mod static_keys;
 mod watch;
+pub mod workbench;
 
 pub use config::{
     Bundled, Config, HostOptions, Isolation, Limits, MalformedSpec, OptionValue, PluginSpec, Source,
@@ -40,3 +41,4 @@ pub use config::{
 pub use error::{Error, Failure, Problem};
 pub use gate::Gate;
 pub use grants::{Grants, HttpGrant, MalformedGrant, Origin, OutputTarget};
+pub use plugin::{Inspection, NeededGrant};

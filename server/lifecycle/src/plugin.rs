@@ -17,11 +17,13 @@ use crate::{Failure, Limits, Problem, answer};
 mod alike;
 mod code;
 mod description;
+mod inspection;
 mod loading;
 mod snapshot;
 mod warm;
 
 pub(crate) use description::Description;
+pub use inspection::{Inspection, NeededGrant};
 pub(crate) use loading::{Loader, hex};
 pub(crate) use snapshot::Code;
 use warm::Warm;

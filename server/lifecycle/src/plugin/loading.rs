@@ -135,11 +135,11 @@ impl Prepared {
     }
 }
 
-fn about(source: String, problem: Problem) -> Error {
+pub(super) fn about(source: String, problem: Problem) -> Error {
     Error::Plugin { plugin: source, problem: Box::new(problem) }
 }
 
-fn sha256(bytes: &[u8]) -> Digest {
+pub(super) fn sha256(bytes: &[u8]) -> Digest {
     let mut found = [0; 32];
     found.copy_from_slice(digest(&SHA256, bytes).as_ref());
     found

@@ -78,6 +78,17 @@ impl Code {
         &self.digest
     }
 
+    /// The interfaces it imports.
+    pub(super) fn imports(&self) -> Vec<String> {
+        let ty = self.component.component_type();
+        ty.imports(&self.sandbox.engine).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Whether its memory can be captured once it is configured.
+    pub(super) fn can_be_captured(&self) -> bool {
+        self.instrumented
+    }
+
     /// The version of the interface it was built for.
     pub(crate) fn interface(&self) -> &'static str {
         self.inspected.version.as_str()

@@ -1,0 +1,116 @@
+//! One plugin by itself, for those who write it: each phase asked as the gate asks it, in the same sandbox and within the
+//! same limits, and its own answer, before any chain has made something of it.
+
+use std::sync::Arc;
+
+use mlx_gate_core::{Ended, Operation, Phase, Principal, RequestHead, Usage};
+
+pub use crate::answer::{Admission, Authentication, Authorization, Grant, Reservation, TagSet};
+use crate::guest::{Admit, Authenticate, Authorize, Call, Completed, Log, Settle, Tag};
+use crate::host::Services;
+use crate::plugin::{Loader, Plugin};
+use crate::runtime::Runtime;
+use crate::{Bundled, Error, Failure, Limits, PluginSpec};
+
+/// A plugin that is configured and has passed its self-test.
+pub struct Workbench {
+    plugin: Plugin,
+}
+
+/// A question to a plugin.
+#[derive(Debug)]
+pub enum Ask<'a> {
+    /// Who is asking?
+    Authenticate(&'a RequestHead),
+    /// May they?
+    Authorize(Option<&'a Principal>, &'a Operation),
+    /// May they now?
+    Admit(Option<&'a Principal>, &'a Operation),
+    /// What was reserved is settled.
+    Settle {
+        /// Who had asked.
+        who: Option<&'a Principal>,
+        /// For what.
+        what: &'a Operation,
+        /// The reservation.
+        ticket: u64,
+        /// Whether the request ran.
+        ran: bool,
+        /// What it consumed.
+        used: Usage,
+    },
+    /// On whose account?
+    Tag(Option<&'a Principal>, &'a Operation),
+    /// A request has ended.
+    Log {
+        /// How.
+        ended: Ended,
+        /// Who had asked.
+        who: Option<&'a Principal>,
+        /// For what.
+        what: Option<&'a Operation>,
+    },
+}
+
+/// What a plugin answers. What breaks the rules is a [`Failure`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Ask::Authenticate`].
+    Authentication(Authentication),
+    /// To [`Ask::Authorize`].
+    Authorization(Authorization),
+    /// To [`Ask::Admit`].
+    Admission(Admission),
+    /// To [`Ask::Tag`].
+    Tags(TagSet),
+    /// To what is no question: [`Ask::Settle`] and [`Ask::Log`].
+    Done,
+}
+
+impl Workbench {
+    /// Takes a plugin through everything that a server's start does with it. Runs on tokio.
+    pub async fn load(spec: &PluginSpec, bundled: &[Bundled], limits: &Limits) -> Result<Self, Error> {
+        let runtime = Arc::new(Runtime::new()?);
+        let loader = Loader { runtime, bundled: bundled.to_vec(), limits: limits.clone() };
+        Ok(Self { plugin: loader.prepare(spec, &[]).await?.finish(&Services::new()).await? })
+    }
+
+    /// The phases it takes part in, in the order of a request.
+    pub fn phases(&self) -> &[Phase] {
+        self.plugin.phases()
+    }
+
+    /// Asks it, in an instance as the plugin's isolation has it. The plugin has to take part in the phase.
+    pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
+        match ask {
+            Ask::Authenticate(head) => {
+                let description = self.plugin.description();
+                self.call(&Authenticate { head, description }).await.map(Answer::Authentication)
+            }
+            Ask::Authorize(principal, operation) => {
+                self.call(&Authorize { principal, operation }).await.map(Answer::Authorization)
+            }
+            Ask::Admit(principal, operation) => {
+                let admission = self.call(&Admit { principal, operation }).await?;
+                admission.checked().map(Answer::Admission)
+            }
+            Ask::Settle { who, what, ticket, ran, used } => {
+                let call = Settle { principal: who, operation: what, ticket, ran, usage: used };
+                self.call(&call).await.map(|()| Answer::Done)
+            }
+            Ask::Tag(principal, operation) => {
+                self.call(&Tag { principal, operation }).await.map(Answer::Tags)
+            }
+            Ask::Log { ended, who, what } => {
+                let principal = who.cloned().map(Arc::new);
+                let operation = what.cloned().map(Arc::new);
+                let event = Completed { ended, principal, operation, tags: None };
+                self.call(&Log { events: &[&event] }).await.map(|()| Answer::Done)
+            }
+        }
+    }
+
+    async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, Failure> {
+        self.plugin.call(None, call).await.map(|(answer, _)| answer)
+    }
+}

@@ -79,14 +79,18 @@ fn inherit_dependencies(table: &mut Table, versions: &Table) {
     }
 }
 
-/// Replaces each `NAME.workspace = true` with what the workspace says of it.
+/// Replaces each `NAME.workspace = true` with what the workspace says of it, and keeps what else is said.
 fn inherit(table: &mut Table, from: &Table) {
     for (name, value) in table.iter_mut() {
-        if value.get("workspace").and_then(Value::as_bool) == Some(true)
-            && let Some(found) = from.get(name)
-        {
-            *value = found.clone();
-        }
+        let Some(own) = value.as_table_mut().filter(|own| own.contains_key("workspace")) else { continue };
+        let Some(found) = from.get(name) else { continue };
+        own.remove("workspace");
+        let rest = std::mem::take(own);
+        *value = match found {
+            found if rest.is_empty() => found.clone(),
+            Value::Table(found) => Value::Table(found.clone().into_iter().chain(rest).collect()),
+            version => Value::Table([("version".to_owned(), version.clone())].into_iter().chain(rest).collect()),
+        };
     }
 }
 
@@ -124,6 +128,8 @@ mod tests {
         let manifest: Table = manifest.parse().expect("a valid manifest");
         assert_eq!(manifest["package"]["edition"].as_str(), Some("2024"));
         assert!(manifest["dependencies"]["wit-bindgen"]["version"].is_str());
+        assert_eq!(manifest["dependencies"]["toml"]["optional"].as_bool(), Some(true));
+        assert!(manifest["dependencies"]["toml"]["version"].is_str());
         assert!(manifest["target"]["cfg(not(target_arch = \"wasm32\"))"]["dependencies"]["sha2"].is_table());
     }
 

@@ -30,8 +30,9 @@ const FRAMING: [&str; 18] = [
 const OF_RESPONSE: [&str; 5] =
     ["proxy-authenticate", "retry-after", "set-cookie", "www-authenticate", "x-request-id"];
 
-/// Credentials towards an upstream are the server's own, and identity goes there from the principal and the tags.
-const OF_UPSTREAM: [&str; 19] = [
+/// Credentials towards an upstream are the server's own, and who is asking goes there from the principal. On whose account
+/// and how urgently is a tagger's to say: `x-tenant-id`, `x-priority`.
+const OF_UPSTREAM: [&str; 17] = [
     "api-key",
     "authorization",
     "cookie",
@@ -43,13 +44,11 @@ const OF_UPSTREAM: [&str; 19] = [
     "x-auth-request-email",
     "x-auth-request-user",
     "x-goog-api-key",
-    "x-priority",
     "x-real-ip",
     "x-remote-user",
     "x-request-id",
     "x-roles",
     "x-tenant",
-    "x-tenant-id",
     "x-user-id",
 ];
 const FORWARDED: &str = "x-forwarded-";

@@ -160,7 +160,7 @@ fn some_headers_are_not_a_plugins_to_set() {
         let expected = format!("answered the header `{reserved}`, which is not a plugin's to set");
         assert_eq!(response(pair(reserved, "x")), expected);
     }
-    for reserved in ["authorization", "cookie", "x-api-key", "x-tenant-id", "x-forwarded-for", "x-priority"] {
+    for reserved in ["authorization", "cookie", "x-api-key", "x-user-id", "x-forwarded-for", "x-roles"] {
         let expected = format!("answered the header `{reserved}`, which is not a plugin's to set");
         assert_eq!(upstream(pair(reserved, "x")), expected);
     }

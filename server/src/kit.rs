@@ -46,7 +46,11 @@ pub(crate) fn new(arguments: &NewArguments) -> Result<String, Error> {
 pub(crate) fn build(arguments: &BuildArguments) -> Result<String, Error> {
     let component = build::build(&arguments.folder, arguments.output.as_deref())?;
     let bytes = std::fs::metadata(&component).map_err(Error::file("reading", &component))?.len();
-    Ok(format!("{} has {}\n", component.display(), inspect::size(usize::try_from(bytes).unwrap_or(usize::MAX))))
+    Ok(format!(
+        "{} has {}\n",
+        component.display(),
+        inspect::size(usize::try_from(bytes).unwrap_or(usize::MAX))
+    ))
 }
 
 /// Says what a plugin is.

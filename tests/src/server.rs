@@ -159,6 +159,11 @@ impl Drop for Server {
 
 /// Runs `mlx-gate` to its end.
 pub fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    run_within(PATIENCE, arguments, variables)
+}
+
+/// Same, for what may take long: it compiles.
+pub fn run_within(patience: Duration, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut child = program()
         .args(arguments)
         .envs(variables.iter().copied())
@@ -168,7 +173,7 @@ pub fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         .expect("the program starts");
     let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
-    let stderr = stderr.recv_timeout(PATIENCE);
+    let stderr = stderr.recv_timeout(patience);
     if matches!(stderr, Err(RecvTimeoutError::Timeout)) {
         let _ = kill_process(pid, Signal::KILL);
     }

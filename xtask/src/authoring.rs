@@ -47,26 +47,31 @@ fn python(root: &Path, folder: &Path, requirements: &Path) -> Result<PathBuf, Er
     let mut key = Key::new();
     key.add_path(requirements)?;
     key.add(zig.unwrap_or_default().as_bytes());
-    install::component(&folder.join("python"), &key.hex(), "getting componentize-py for plugins in Python", |target| {
-        pip::interpreter()?.args(["-m", "venv", "--without-pip"]).arg(target).read()?;
-        let python = target.join("bin/python");
-        let packages = Program::new(&python)
-            .args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-            .read()?;
-        pip::install(&native::folder(root))?
-            .arg("--target")
-            .arg(packages.trim())
-            .arg("--requirement")
-            .arg(requirements)
-            .args(zig)
-            .run()?;
-        // By the name it will have: what is made is moved into its place.
-        let interpreter = folder.join("python/bin/python");
-        let launcher = target.join("bin/componentize-py");
-        fs::write(&launcher, format!("#!{}\n{LAUNCHER}", interpreter.display()))
-            .and_then(|()| fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755)))
-            .map_err(Error::file("writing", &launcher))
-    })
+    install::component(
+        &folder.join("python"),
+        &key.hex(),
+        "getting componentize-py for plugins in Python",
+        |target| {
+            pip::interpreter()?.args(["-m", "venv", "--without-pip"]).arg(target).read()?;
+            let python = target.join("bin/python");
+            let packages = Program::new(&python)
+                .args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+                .read()?;
+            pip::install(&native::folder(root))?
+                .arg("--target")
+                .arg(packages.trim())
+                .arg("--requirement")
+                .arg(requirements)
+                .args(zig)
+                .run()?;
+            // By the name it will have: what is made is moved into its place.
+            let interpreter = folder.join("python/bin/python");
+            let launcher = target.join("bin/componentize-py");
+            fs::write(&launcher, format!("#!{}\n{LAUNCHER}", interpreter.display()))
+                .and_then(|()| fs::set_permissions(&launcher, fs::Permissions::from_mode(0o755)))
+                .map_err(Error::file("writing", &launcher))
+        },
+    )
 }
 
 fn has_clang() -> bool {
@@ -78,16 +83,23 @@ fn has_clang() -> bool {
 fn javascript(folder: &Path, package: &Path) -> Result<PathBuf, Error> {
     let mut key = Key::new();
     key.add_path(package)?;
-    install::component(&folder.join("js"), &key.hex(), "getting componentize-qjs for plugins in JavaScript", |target| {
-        let copy = target.join("package.json");
-        fs::copy(package, &copy).map_err(Error::file("writing", &copy))?;
-        npm(target, &[])
-    })
+    install::component(
+        &folder.join("js"),
+        &key.hex(),
+        "getting componentize-qjs for plugins in JavaScript",
+        |target| {
+            let copy = target.join("package.json");
+            fs::copy(package, &copy).map_err(Error::file("writing", &copy))?;
+            npm(target, &[])
+        },
+    )
 }
 
 fn spidermonkey(folder: &Path) -> Result<PathBuf, Error> {
     let what = "getting componentize-js for plugins in JavaScript";
-    install::component(&folder.join("js-spidermonkey"), SPIDERMONKEY, what, |target| npm(target, &[SPIDERMONKEY]))
+    install::component(&folder.join("js-spidermonkey"), SPIDERMONKEY, what, |target| {
+        npm(target, &[SPIDERMONKEY])
+    })
 }
 
 fn npm(folder: &Path, packages: &[&str]) -> Result<(), Error> {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::error::Error;
-use crate::{authoring, setup};
 use crate::shell::{Program, cargo};
+use crate::{authoring, setup};
 
 /// Runs all tests, or those that `args` (handed to `cargo test`) select.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {

@@ -39,6 +39,8 @@ pub(crate) struct Plugin {
     guest: Guest,
     /// The configuration, where it could not be made part of the component.
     configuration: Option<Configuration>,
+    /// Size of what instances are made from, in bytes, where it holds the configuration.
+    captured: Option<usize>,
     limits: Limits,
     /// The files it was made of, with what was in them.
     files: Vec<(PathBuf, Digest)>,
@@ -53,6 +55,11 @@ impl Plugin {
     /// The name in logs and refusals.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Size of the component that holds its configured memory, where that could be captured.
+    pub(crate) fn captured(&self) -> Option<usize> {
+        self.captured
     }
 
     /// What it says of itself.

@@ -80,6 +80,11 @@ impl Workbench {
         self.plugin.phases()
     }
 
+    /// Size in bytes of the component that holds its configured memory, where that could be captured.
+    pub fn snapshot_bytes(&self) -> Option<usize> {
+        self.plugin.captured()
+    }
+
     /// Asks it, in an instance as the plugin's isolation has it. The plugin has to take part in the phase.
     pub async fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
         match ask {

@@ -10,9 +10,9 @@ use mlx_gate_lifecycle::workbench::{Admission, Answer, Ask, Authentication, Auth
 use mlx_gate_lifecycle::{Bundled, Failure, Inspection, Isolation, Limits, PluginSpec};
 use serde_json::{Map, Value, json};
 
+use super::Error;
 use super::inspect::size;
 use super::test::{self, Subject};
-use super::Error;
 
 /// Calls that are made before any is measured.
 const WARM_UP: usize = 20;
@@ -73,7 +73,7 @@ pub(crate) async fn bench(
         plugin: inspection.name,
         digest: inspection.sha256,
         bytes: inspection.bytes,
-        snapshot: None,
+        snapshot: fresh.snapshot_bytes(),
         load: load_time,
         rows: rows.collect(),
     })
@@ -145,7 +145,9 @@ fn times(mut samples: Vec<f64>) -> Times {
 fn word(answer: &Answer) -> &'static str {
     match answer {
         Answer::Authentication(Authentication::Abstain(_)) => "abstain",
-        Answer::Authentication(Authentication::Allow(_)) | Answer::Authorization(Authorization::Allow(_)) => "allow",
+        Answer::Authentication(Authentication::Allow(_)) | Answer::Authorization(Authorization::Allow(_)) => {
+            "allow"
+        }
         Answer::Authentication(Authentication::Deny(_))
         | Answer::Authorization(Authorization::Deny(_))
         | Answer::Admission(Admission::Deny(_)) => "deny",
@@ -170,8 +172,12 @@ impl Report {
         for row in &self.rows {
             let name = format!("{} ({})", row.function, row.verdict);
             let (fresh, warm) = (row.fresh, row.warm);
-            writeln!(text, "{name:28}{:>14.1}{:>8.1}{:>14.1}{:>8.1}", fresh.p50, fresh.p99, warm.p50, warm.p99)
-                .expect("a string takes it");
+            writeln!(
+                text,
+                "{name:28}{:>14.1}{:>8.1}{:>14.1}{:>8.1}",
+                fresh.p50, fresh.p99, warm.p50, warm.p99
+            )
+            .expect("a string takes it");
         }
         text
     }
@@ -183,7 +189,8 @@ impl Report {
             .rows
             .iter()
             .map(|row| {
-                let both = json!({"verdict": row.verdict, "fresh": times(row.fresh), "warm": times(row.warm)});
+                let both =
+                    json!({"verdict": row.verdict, "fresh": times(row.fresh), "warm": times(row.warm)});
                 (row.function.to_owned(), both)
             })
             .collect();

@@ -35,11 +35,10 @@ pub(crate) fn build(folder: &Path, output: Option<&Path>) -> Result<PathBuf, Err
 /// Makes a component of a core module that carries the description of its world.
 fn encode(module: &Path, output: &Path) -> Result<(), Error> {
     let module = fs::read(module).map_err(Error::file("reading", module))?;
-    let encoded = ComponentEncoder::default().validate(true).module(&module).and_then(ComponentEncoder::encode);
-    let encoded = encoded.map_err(|error| Error::Encode {
-        output: output.to_owned(),
-        problem: format!("{error:#}"),
-    })?;
+    let encoded =
+        ComponentEncoder::default().validate(true).module(&module).and_then(ComponentEncoder::encode);
+    let encoded = encoded
+        .map_err(|error| Error::Encode { output: output.to_owned(), problem: format!("{error:#}") })?;
     put(output, &encoded)
 }
 

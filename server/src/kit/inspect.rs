@@ -38,9 +38,10 @@ pub(crate) fn text(source: &Source, plugin: &Inspection) -> String {
 
 /// For programs.
 pub(crate) fn json(source: &Source, plugin: &Inspection) -> Value {
-    let grants = plugin.grants.iter().map(|needed| {
-        json!({"import": needed.import, "flag": needed.flag, "option": needed.option})
-    });
+    let grants = plugin
+        .grants
+        .iter()
+        .map(|needed| json!({"import": needed.import, "flag": needed.flag, "option": needed.option}));
     json!({
         "source": source.to_string(),
         "name": plugin.name,
@@ -117,11 +118,14 @@ fn kind(option: &Value) -> String {
         (_, Some("host-file")) => "path of a file".to_owned(),
         (_, Some("host-url")) => "URL, grants its origin".to_owned(),
         (_, Some("host-output")) => "path of a file to write, or `-`".to_owned(),
-        (Some("array"), _) => format!("list of {}", option.get("items").map_or_else(|| "values".into(), kind)),
+        (Some("array"), _) => {
+            format!("list of {}", option.get("items").map_or_else(|| "values".into(), kind))
+        }
         (Some(name), _) => name.to_owned(),
         (None, _) => "value".to_owned(),
     };
-    let bound = |name: &str, sign: &str| option.get(name).map(|bound| format!(" {sign} {bound}")).unwrap_or_default();
+    let bound =
+        |name: &str, sign: &str| option.get(name).map(|bound| format!(" {sign} {bound}")).unwrap_or_default();
     format!("{kind}{}{}", bound("minimum", ">="), bound("maximum", "<="))
 }
 
@@ -164,7 +168,8 @@ mod tests {
 
     #[test]
     fn imports_are_named_shortly() {
-        let names = ["mlx-gate:plugin/kv@0.1.0", "wasi:io/poll@0.2.9", "wasi:cli/exit@0.2.9"].map(String::from);
+        let names =
+            ["mlx-gate:plugin/kv@0.1.0", "wasi:io/poll@0.2.9", "wasi:cli/exit@0.2.9"].map(String::from);
         assert_eq!(imports(&names), "kv, 2 of WASI");
         assert_eq!(imports(&[]), "none");
     }

@@ -63,7 +63,9 @@ fn standing_alone(manifest: &str) -> String {
     }
     let versions = workspace["dependencies"].as_table().expect(OURS);
     inherit_dependencies(&mut manifest, versions);
-    for target in manifest.get_mut("target").and_then(Value::as_table_mut).into_iter().flat_map(Table::iter_mut) {
+    for target in
+        manifest.get_mut("target").and_then(Value::as_table_mut).into_iter().flat_map(Table::iter_mut)
+    {
         if let Some(target) = target.1.as_table_mut() {
             inherit_dependencies(target, versions);
         }
@@ -89,7 +91,9 @@ fn inherit(table: &mut Table, from: &Table) {
         *value = match found {
             found if rest.is_empty() => found.clone(),
             Value::Table(found) => Value::Table(found.clone().into_iter().chain(rest).collect()),
-            version => Value::Table([("version".to_owned(), version.clone())].into_iter().chain(rest).collect()),
+            version => {
+                Value::Table([("version".to_owned(), version.clone())].into_iter().chain(rest).collect())
+            }
         };
     }
 }
@@ -122,7 +126,8 @@ mod tests {
 
     #[test]
     fn the_sdk_stands_alone() {
-        let (_, manifest) = SDK.iter().find(|(file, _)| *file == "Cargo.toml").expect("the SDK has a manifest");
+        let (_, manifest) =
+            SDK.iter().find(|(file, _)| *file == "Cargo.toml").expect("the SDK has a manifest");
         let manifest = standing_alone(manifest);
         assert!(!manifest.contains("workspace"), "{manifest}");
         let manifest: Table = manifest.parse().expect("a valid manifest");

@@ -80,5 +80,9 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
     let fits =
         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(letter, '_' | '-');
     let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
-    if begins && name.len() <= 64 && name.chars().all(fits) { Ok(()) } else { Err(Error::Name(name.to_owned())) }
+    if begins && name.len() <= 64 && name.chars().all(fits) {
+        Ok(())
+    } else {
+        Err(Error::Name(name.to_owned()))
+    }
 }

@@ -63,7 +63,9 @@ fn beside(source: &Source, cases: Option<&Path>) -> Result<PathBuf, Error> {
         (None, Source::File(path)) => Ok(path.with_file_name("cases")),
         (None, Source::Bundled(name)) => Err(Error::Missing {
             what: "the option --cases",
-            remedy: format!("the cases of bundled plugins are in the repository: --cases plugins/{name}/cases"),
+            remedy: format!(
+                "the cases of bundled plugins are in the repository: --cases plugins/{name}/cases"
+            ),
         }),
     }
 }
@@ -106,9 +108,10 @@ async fn run_file(
         }
     };
     for case in &file.cases {
-        let operation = case
-            .operation()
-            .map_err(|problem| Error::Malformed { path: path.to_owned(), problem: format!("`{}`: {problem}", case.name) })?;
+        let operation = case.operation().map_err(|problem| Error::Malformed {
+            path: path.to_owned(),
+            problem: format!("`{}`: {problem}", case.name),
+        })?;
         let passage = Passage::new(&workbench, case).run(operation).await;
         outcome(&case.name, passage.verdicts, passage.differences);
     }
@@ -133,7 +136,9 @@ impl<'a> Passage<'a> {
         for (phase, expected) in &self.case.expect {
             match self.verdicts.get(phase) {
                 Some(found) => self.differences.extend(compare::differences(phase, expected, found)),
-                None => self.differences.push(format!("{phase}: expected {expected}, was not asked: {}", self.why_not(phase))),
+                None => self
+                    .differences
+                    .push(format!("{phase}: expected {expected}, was not asked: {}", self.why_not(phase))),
             }
         }
         self
@@ -144,7 +149,9 @@ impl<'a> Passage<'a> {
         if self.case.request.is_some() {
             let head = self.case.head();
             match self.ask("authenticate", Phase::Authenticate, Ask::Authenticate(&head)).await {
-                Ok(Some(Answer::Authentication(Authentication::Allow(grant)))) => principal = Some(grant.principal),
+                Ok(Some(Answer::Authentication(Authentication::Allow(grant)))) => {
+                    principal = Some(grant.principal)
+                }
                 Ok(None) => {}
                 _ if principal.is_none() => return,
                 _ => {}
@@ -172,7 +179,9 @@ impl<'a> Passage<'a> {
             let _ = self.ask("settle", Phase::RateLimit, Ask::Settle { who, what, ticket, ran, used }).await;
         }
         if tagged.is_ok() {
-            let _ = self.ask("log", Phase::Log, Ask::Log { ended: self.case.ended(), who, what: Some(what) }).await;
+            let _ = self
+                .ask("log", Phase::Log, Ask::Log { ended: self.case.ended(), who, what: Some(what) })
+                .await;
         }
     }
 
@@ -187,7 +196,8 @@ impl<'a> Passage<'a> {
             Err(failure) => (json!({ compare::FAILURE: failure.to_string() }), Err(())),
         };
         if answer.is_err() && !self.case.expect.contains_key(name) {
-            self.differences.push(format!("{name}: {}", verdict[compare::FAILURE].as_str().unwrap_or_default()));
+            self.differences
+                .push(format!("{name}: {}", verdict[compare::FAILURE].as_str().unwrap_or_default()));
         }
         self.verdicts.insert(name.to_owned(), verdict);
         answer
@@ -200,7 +210,9 @@ impl<'a> Passage<'a> {
         }
         match self.verdicts.iter().last() {
             Some((name, verdict)) => format!("before it, {name} answered {verdict}"),
-            None if phase == "authenticate" => "the case has no `request`, or the plugin no such phase".into(),
+            None if phase == "authenticate" => {
+                "the case has no `request`, or the plugin no such phase".into()
+            }
             None => "the case has no `operation`, or the plugin no such phase".into(),
         }
     }
@@ -225,7 +237,8 @@ impl Report {
             }
         }
         let total = self.outcomes.len();
-        writeln!(text, "{}: {} cases passed, {failed} failed", self.plugin, total - failed).expect("a string takes it");
+        writeln!(text, "{}: {} cases passed, {failed} failed", self.plugin, total - failed)
+            .expect("a string takes it");
         text
     }
 

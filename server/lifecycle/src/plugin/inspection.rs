@@ -103,9 +103,8 @@ fn needed(imports: &[String], schema: &Value, is_bundled: bool) -> Vec<NeededGra
         ("jwks", "grant.http=ORIGIN", option("host-url")),
         ("output", "grant.output=PATH", option("host-output")),
     ];
-    let is_needed = |import: &str| {
-        imports.iter().any(|name| name == import) && !(is_bundled && import == "kv")
-    };
+    let is_needed =
+        |import: &str| imports.iter().any(|name| name == import) && !(is_bundled && import == "kv");
     let needed = grants.into_iter().filter(|(import, _, _)| is_needed(import));
     needed
         .map(|(import, flag, option)| NeededGrant { import: import.into(), flag: flag.into(), option })

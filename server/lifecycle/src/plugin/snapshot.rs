@@ -94,14 +94,14 @@ impl Code {
         self.inspected.version.as_str()
     }
 
-    /// Configures the plugin. Returns what instances are made from, and whether it holds the configuration: where the
-    /// memory cannot be captured, every instance has to be configured anew.
+    /// Configures the plugin. Returns what instances are made from, and its size in bytes where it holds the configuration:
+    /// where the memory cannot be captured, every instance has to be configured anew.
     pub(super) async fn configure(
         &self,
         configuration: &Configuration,
         limits: &Limits,
         services: &Arc<Services>,
-    ) -> Result<(Component, bool), Problem> {
+    ) -> Result<(Component, Option<usize>), Problem> {
         let name: Arc<str> = self.description.name.as_str().into();
         let state = state(name.clone(), services, limits);
         let (mut instance, guest) =
@@ -115,12 +115,13 @@ impl Code {
                 files: configuration.files.iter().map(|file| file.path.clone().into()).collect(),
             })?;
         if !self.instrumented {
-            return Ok((self.component.clone(), false));
+            return Ok((self.component.clone(), None));
         }
         let snapshot = capture(&self.bytes, &mut instance).await?;
+        let size = snapshot.len();
         let engine = self.sandbox.engine.clone();
         let component = blocking(move || Component::from_binary(&engine, &snapshot)).await??;
-        Ok((component, true))
+        Ok((component, Some(size)))
     }
 }
 

@@ -79,7 +79,8 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 /// A clang that knows WebAssembly and has its linker, or Zig, which has both inside.
 fn compiler(folder: &Path) -> Result<Program, Error> {
     let has_target = |targets: String| targets.contains("wasm32");
-    if find("wasm-ld").is_some() && Program::new("clang").arg("--print-targets").ask().is_some_and(has_target) {
+    if find("wasm-ld").is_some() && Program::new("clang").arg("--print-targets").ask().is_some_and(has_target)
+    {
         return Ok(Program::new("clang").arg("--target=wasm32-unknown-unknown"));
     }
     let zig = |program: Program| program.arg("cc").arg("--target=wasm32-freestanding");

@@ -18,11 +18,16 @@ const PACKAGES: [&str; 2] = ["componentize-qjs", "@bytecodealliance/componentize
 pub(super) fn build(project: &Project, output: &Path) -> Result<(), Error> {
     let missing = |what, remedy: &str| Error::Missing { what, remedy: remedy.into() };
     if find("node").is_none() {
-        return Err(missing("Node.js", "get version 20 or later from https://nodejs.org or your package manager"));
+        return Err(missing(
+            "Node.js",
+            "get version 20 or later from https://nodejs.org or your package manager",
+        ));
     }
     // Node looks in the folders above as well.
     let installed = project.folder.ancestors().any(|folder| {
-        PACKAGES.iter().any(|package| folder.join("node_modules").join(package).join("package.json").is_file())
+        PACKAGES
+            .iter()
+            .any(|package| folder.join("node_modules").join(package).join("package.json").is_file())
     });
     if !installed {
         return Err(missing("componentize-qjs", "`npm install` in the plugin's folder installs it"));

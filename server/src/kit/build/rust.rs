@@ -30,7 +30,8 @@ fn check_target(folder: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let libraries = Program::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).dir(folder).ask();
+    let libraries =
+        Program::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).dir(folder).ask();
     match libraries {
         None => Err(Error::Missing {
             what: "the Rust compiler",

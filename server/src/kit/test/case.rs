@@ -167,7 +167,9 @@ impl CaseFile {
             malformed(if place == "." { problem.to_string() } else { format!("`{place}`: {problem}") })
         })?;
         if file.cases.is_empty() && file.rejected.is_none() {
-            return Err(malformed("it has neither `cases` nor `rejected`, so nothing would be tested".into()));
+            return Err(malformed(
+                "it has neither `cases` nor `rejected`, so nothing would be tested".into(),
+            ));
         }
         if let Some(case) = file.cases.iter().find(|case| case.expect.is_empty()) {
             return Err(malformed(format!("the case `{}` expects nothing", case.name)));
@@ -204,9 +206,7 @@ impl Case {
             dialect: Dialect::OpenAi,
             peer: request.and_then(|request| request.peer),
             headers: headers
-                .map(|(name, value)| {
-                    (name.to_ascii_lowercase(), HeaderValue::Text(Secret::new(value)))
-                })
+                .map(|(name, value)| (name.to_ascii_lowercase(), HeaderValue::Text(Secret::new(value))))
                 .collect(),
         }
     }

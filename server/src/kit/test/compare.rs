@@ -18,7 +18,8 @@ fn compare(place: &str, expected: &Value, found: &Value, lines: &mut Vec<String>
             for (name, expected) in expected {
                 let place = format!("{place}.{name}");
                 match (members.get(name).unwrap_or(&Value::Null), expected) {
-                    (Value::String(found), Value::String(part)) if name == FAILURE && found.contains(part) => {}
+                    (Value::String(found), Value::String(part))
+                        if name == FAILURE && found.contains(part) => {}
                     (Value::Null, expected) if !expected.is_null() => {
                         lines.push(format!("{place}: expected {expected}, found {found}"));
                     }
@@ -50,14 +51,19 @@ mod tests {
             (json!({"deny": {"status": 401, "headers": {"a": "1"}}}), None),
             (json!({"deny": {"challenge": null}}), None),
             (json!({"deny": {"status": 403}}), Some("x.deny.status: expected 403, found 401")),
-            (json!({"deny": {"headers": {"b": "1"}}}), Some("x.deny.headers.b: expected \"1\", found {\"a\":\"1\"}")),
+            (
+                json!({"deny": {"headers": {"b": "1"}}}),
+                Some("x.deny.headers.b: expected \"1\", found {\"a\":\"1\"}"),
+            ),
             (json!({"allow": {}}), Some("x.allow: expected {}, found {\"deny\"")),
             (json!("abstain"), Some("x: expected \"abstain\", found {\"deny\"")),
         ] {
             let lines = differences("x", &expected, &found);
             match difference {
                 None => assert!(lines.is_empty(), "{expected}: {lines:?}"),
-                Some(text) => assert!(lines.len() == 1 && lines[0].starts_with(text), "{expected}: {lines:?}"),
+                Some(text) => {
+                    assert!(lines.len() == 1 && lines[0].starts_with(text), "{expected}: {lines:?}")
+                }
             }
         }
     }
@@ -66,7 +72,10 @@ mod tests {
     fn lists_are_compared_whole_and_failures_in_part() {
         assert!(differences("x", &json!(["a", "b"]), &json!(["a", "b"])).is_empty());
         assert_eq!(differences("x", &json!(["a"]), &json!(["a", "b"])).len(), 1);
-        assert_eq!(differences("x", &json!(["a", "c"]), &json!(["a", "b"])), ["x[1]: expected \"c\", found \"b\""]);
+        assert_eq!(
+            differences("x", &json!(["a", "c"]), &json!(["a", "b"])),
+            ["x[1]: expected \"c\", found \"b\""]
+        );
         let found = json!({"failure": "did not return within 250 ms"});
         assert!(differences("x", &json!({"failure": "250 ms"}), &found).is_empty());
         assert_eq!(differences("x", &json!({"failure": "memory"}), &found).len(), 1);

@@ -27,7 +27,8 @@ pub(super) fn serve(answers: &[Answer]) -> Result<StandIn, Error> {
     if answers.is_empty() {
         return Ok(StandIn { origin: None });
     }
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| Ok((listener.local_addr()?, listener)));
     let (address, listener) = bound.map_err(Error::file("listening on", "127.0.0.1".as_ref()))?;
     let answers = answers.to_vec();
     thread::spawn(move || {
@@ -45,7 +46,8 @@ fn answer(mut stream: TcpStream, answers: &[Answer]) -> std::io::Result<()> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split(' ');
-    let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
+    let (method, path) =
+        (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
     let mut length = 0;
     loop {
         line.clear();
@@ -70,5 +72,8 @@ fn answer(mut stream: TcpStream, answers: &[Answer]) -> std::io::Result<()> {
     let headers = found.into_iter().flat_map(|answer| &answer.headers);
     let headers: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
-    write!(stream, "HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
+    write!(
+        stream,
+        "HTTP/1.1 {status} -\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}"
+    )
 }

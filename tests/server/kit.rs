@@ -121,7 +121,15 @@ fn a_javascript_plugin_on_spidermonkey_from_nothing_to_a_running_authenticator()
     let folder = Folder::new();
     let tools = tools("plugins on SpiderMonkey", "js-spidermonkey", "node_modules", "node_modules");
     let Some(tools) = tools else { return };
-    inspect_test_and_serve(&write_and_build(&folder, "js", Some(tools)));
+    let project = folder.at("night_shift");
+    succeed(&["new", "--lang", "js", "night_shift", "--path", &project]);
+    symlink(tools.from, folder.path().join("night_shift").join(tools.link)).unwrap();
+    let package = json!({"type": "module", "devDependencies": {"@bytecodealliance/componentize-js": "*"}});
+    folder.write("night_shift/package.json", package.to_string());
+    succeed(&["build", &project]);
+    let component = folder.at("night_shift/night_shift.wasm");
+    assert!(std::fs::metadata(&component).unwrap().len() > 5_000_000, "that is not SpiderMonkey");
+    inspect_test_and_serve(&component);
 }
 
 #[test]

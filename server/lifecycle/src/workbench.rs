@@ -116,6 +116,8 @@ impl Workbench {
     }
 
     async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, Failure> {
-        self.plugin.call(None, call).await.map(|(answer, _)| answer)
+        let (answer, instance) = self.plugin.call(None, call).await?;
+        self.plugin.give_back(instance);
+        Ok(answer)
     }
 }

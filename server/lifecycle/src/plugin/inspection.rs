@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mlx_gate_core::Phase;
 use serde_json::Value;
 
-use super::loading::{about, sha256};
+use super::loading::{about, hex, sha256};
 use super::{Code, Description, code};
 use crate::runtime::Runtime;
 use crate::{Bundled, Error, Limits, Problem, Source};
@@ -78,7 +78,7 @@ async fn inspect(
         name,
         version,
         bytes,
-        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex(&digest),
         interface: code.interface(),
         phases: code.inspected.phases.clone(),
         grants: needed(&code.inspected.grantable, &schema, is_bundled),

@@ -112,7 +112,7 @@ impl Prepared {
         let Self { code, configuration, grants, limits, host, files, fingerprint, .. } = self;
         let services = Arc::new(place.with_grants(grants).await?);
         let (component, captured) = code.configure(&configuration, &limits, &services).await?;
-        let is_reused = host.isolation(captured, &code.description.name) == Isolation::Reuse;
+        let is_reused = host.isolation(captured.is_some(), &code.description.name) == Isolation::Reuse;
         let decides_by_credentials = code.inspected.phases.contains(&Phase::Authenticate)
             && !code.description.credential_headers.is_empty();
         let component = code.sandbox().linker(code.inspected.version).instantiate_pre(&component)?;

@@ -17,7 +17,7 @@ const CAPACITY: u64 = 16 << 20;
 const USUAL: usize = 512;
 
 /// The longest an answer is reused, whatever the plugin says.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// The callers one plugin vouched for. It ends with the plugin: what a new version or configuration would say is not
 /// known.
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn an_answer_holds_as_long_as_all_say() {
-        const LONG: Duration = Duration::from_secs(60);
+        const LONG: Duration = Duration::from_mins(1);
         let decisions = Decisions::new().expect("randomness");
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
         for (name, expires_at_ms, hold, holds) in [
@@ -194,7 +194,7 @@ mod tests {
         let large = Arc::new(Principal { subject: "x".repeat(100_000), ..Principal::default() });
         for number in 0..1000 {
             let key = key(&decisions, &[("authorization", &number.to_string())]).expect("a key");
-            decisions.insert(key, &large, Duration::from_secs(60));
+            decisions.insert(key, &large, Duration::from_mins(1));
         }
         assert!(decisions.entries.weight() <= CAPACITY);
         assert!(decisions.entries.len() as u64 <= CAPACITY / u64::from(size(&large)));

@@ -12,7 +12,7 @@ use crate::runtime::{Running, Sandbox};
 /// An instance with its store, alive for one or more calls.
 pub(crate) struct Instance {
     pub(crate) store: Store<State>,
-    pub(crate) instance: component::Instance,
+    pub(crate) inner: component::Instance,
     /// While it may be cut off; `None` between calls.
     running: Option<Running>,
     _slot: OwnedSemaphorePermit,
@@ -39,7 +39,7 @@ impl Instance {
             Ok(if store.data().overdue() { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
         });
         match component.instantiate_async(&mut store).await {
-            Ok(instance) => Ok(Self { store, instance, running, _slot: slot }),
+            Ok(inner) => Ok(Self { store, inner, running, _slot: slot }),
             Err(error) => Err(explain(&error, store.data())),
         }
     }

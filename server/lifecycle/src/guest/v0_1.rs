@@ -27,7 +27,7 @@ pub(crate) struct Exports {
 macro_rules! call {
     ($instance:ident, $indices:expr, $function:ident($($argument:expr),*)) => {{
         let export = $indices
-            .load(&mut $instance.store, &$instance.instance)
+            .load(&mut $instance.store, &$instance.inner)
             .map_err(|error| $instance.explain(&error))?;
         let answer = export.$function(&mut $instance.store $(, $argument)*).await;
         answer.map_err(|error| $instance.explain(&error))?
@@ -98,7 +98,7 @@ impl Exports {
             credentials: &credentials,
             headers: &headers,
         };
-        let verdict = call!(instance, exported(&self.authenticate), call_check(head));
+        let verdict = call!(instance, exported(self.authenticate.as_ref()), call_check(head));
         Ok(match verdict {
             authenticate::Verdict::Abstain(challenge) => Authentication::Abstain(challenge),
             authenticate::Verdict::Allow(grant) => Authentication::Allow(Grant {
@@ -116,7 +116,8 @@ impl Exports {
     ) -> Result<Authorization, Failure> {
         let who = call.principal.map(Caller::new);
         let who = who.as_ref().map(Caller::principal);
-        let verdict = call!(instance, exported(&self.authorize), call_check(who, operation(call.operation)));
+        let verdict =
+            call!(instance, exported(self.authorize.as_ref()), call_check(who, operation(call.operation)));
         Ok(match verdict {
             authorize::Verdict::NoOpinion => Authorization::NoOpinion,
             authorize::Verdict::Allow(constraints) => Authorization::Allow(constraints_from(constraints)),
@@ -131,7 +132,8 @@ impl Exports {
     ) -> Result<Admission, Failure> {
         let who = call.principal.map(Caller::new);
         let who = who.as_ref().map(Caller::principal);
-        let verdict = call!(instance, exported(&self.rate_limit), call_admit(who, operation(call.operation)));
+        let verdict =
+            call!(instance, exported(self.rate_limit.as_ref()), call_admit(who, operation(call.operation)));
         Ok(match verdict {
             rate_limit::Verdict::Pass => Admission::Pass,
             rate_limit::Verdict::Reserve(reservation) => {
@@ -148,7 +150,7 @@ impl Exports {
         let what = operation(call.operation);
         call!(
             instance,
-            exported(&self.rate_limit),
+            exported(self.rate_limit.as_ref()),
             call_settle(who, what, call.ticket, ending, usage(call.usage))
         );
         Ok(())
@@ -157,7 +159,7 @@ impl Exports {
     pub(super) async fn tag(&self, instance: &mut Instance, call: &Tag<'_>) -> Result<TagSet, Failure> {
         let who = call.principal.map(Caller::new);
         let who = who.as_ref().map(Caller::principal);
-        let tags = call!(instance, exported(&self.tagging), call_tag(who, operation(call.operation)));
+        let tags = call!(instance, exported(self.tagging.as_ref()), call_tag(who, operation(call.operation)));
         Ok(TagSet {
             tenant: tags.tenant,
             priority: tags.priority.map(|priority| match priority {
@@ -176,13 +178,13 @@ impl Exports {
     pub(super) async fn log(&self, instance: &mut Instance, call: &Log<'_>) -> Result<(), Failure> {
         let events: Vec<_> = call.events.iter().map(|event| Event::new(event)).collect();
         let events: Vec<_> = events.iter().map(Event::completed).collect();
-        call!(instance, exported(&self.logging), call_log(&events));
+        call!(instance, exported(self.logging.as_ref()), call_log(&events));
         Ok(())
     }
 }
 
-fn exported<T>(export: &Option<T>) -> &T {
-    export.as_ref().expect("the chain of a phase holds only plugins that export it")
+fn exported<T>(export: Option<&T>) -> &T {
+    export.expect("the chain of a phase holds only plugins that export it")
 }
 
 fn exposed<'a>((name, value): (&'a str, &'a Secret)) -> (&'a str, &'a str) {

@@ -150,7 +150,7 @@ async fn capture(bytes: &[u8], instance: &mut Instance) -> Result<Vec<u8>, Probl
     instance.store.set_hostcall_fuel(usize::MAX);
     let wizer = Wizer::new();
     let (context, _) = wizer.instrument_component(bytes)?;
-    let mut reader = Reader { store: &mut instance.store, instance: instance.instance };
+    let mut reader = Reader { store: &mut instance.store, instance: instance.inner };
     Ok(wizer.snapshot_component(&context, &mut reader).await?)
 }
 

@@ -87,7 +87,7 @@ fn all_phases(name: &str) -> Plugin {
         .authorize(Answers(Authorization::Allow(Bounds::default())))
         .rate_limit(Answers(Admission::Reserve { ticket: 5, headers: &[] }))
         .tag(Answers(Tags::default()))
-        .log(Answers(()))
+        .log(&Answers(()))
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn instances_are_kept_while_more_than_half_of_the_slots_are_free() {
 #[tokio::test]
 async fn reused_instances_serve_one_request_after_another() {
     let phases = all_phases("a");
-    let world = World::with_options(&[phases.clone()], &[("isolation", "reuse")]).await;
+    let world = World::with_options(std::slice::from_ref(&phases), &[("isolation", "reuse")]).await;
     for calls in [1, 5] {
         let passage = world.gate.begin();
         pass(&*passage).await.expect("it passes");
@@ -159,7 +159,7 @@ async fn a_plugin_that_cannot_be_captured_is_reused() {
         (&[("isolation", "reuse")], ["a: authorize 4", "a: authorize 5", "a: authorize 6"]),
         (&[("isolation", "fresh")], ["a: authorize 4"; 3]),
     ] {
-        let world = World::with_options(&[plugin.clone()], options).await;
+        let world = World::with_options(std::slice::from_ref(&plugin), options).await;
         for _ in 0..3 {
             pass(&*world.gate.begin()).await.expect("it passes");
         }
@@ -169,7 +169,7 @@ async fn a_plugin_that_cannot_be_captured_is_reused() {
 
 #[tokio::test]
 async fn events_are_logged_in_batches() {
-    let world = World::new(&[Plugin::new("a").log(Answers(())), Plugin::new("b").log(Answers(()))]).await;
+    let world = World::new(&[Plugin::new("a").log(&Answers(())), Plugin::new("b").log(&Answers(()))]).await;
     for number in 0..300 {
         let passage = world.gate.begin();
         passage.authenticate(&head("/x")).await.expect("anonymous");
@@ -189,7 +189,7 @@ async fn events_are_logged_in_batches() {
 
 #[tokio::test]
 async fn events_are_handed_over_after_a_while_without_a_drain() {
-    let world = World::new(&[Plugin::new("a").log(Answers(()))]).await;
+    let world = World::new(&[Plugin::new("a").log(&Answers(()))]).await;
     world.gate.begin().finish(ended("req-1", true, 1));
     while world.gate.counters().logged == 0 {
         tokio::task::yield_now().await;
@@ -199,7 +199,7 @@ async fn events_are_handed_over_after_a_while_without_a_drain() {
 
 #[tokio::test]
 async fn events_beyond_the_queue_are_dropped_and_counted() {
-    let world = World::new(&[Plugin::new("a").log(Answers(()))]).await;
+    let world = World::new(&[Plugin::new("a").log(&Answers(()))]).await;
     // Nothing is taken from the queue meanwhile: all runs on this thread, which does not wait.
     for number in 0..9000 {
         world.gate.begin().finish(ended(&format!("req-{number}"), true, 1));
@@ -214,8 +214,8 @@ async fn events_beyond_the_queue_are_dropped_and_counted() {
 
 #[tokio::test]
 async fn a_logger_that_fails_does_not_keep_events_from_the_others() {
-    for failing in [Plugin::new("a").log(Traps), Plugin::new("a").log(Hangs)] {
-        let world = World::new(&[failing, Plugin::new("b").log(Answers(()))]).await;
+    for failing in [Plugin::new("a").log(&Traps), Plugin::new("a").log(&Hangs)] {
+        let world = World::new(&[failing, Plugin::new("b").log(&Answers(()))]).await;
         world.gate.begin().finish(ended("req-1", true, 1));
         world.gate.begin().finish(ended("req-2", true, 1));
         let said = world.said_in_the_end().await;

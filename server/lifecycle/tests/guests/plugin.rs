@@ -171,7 +171,7 @@ impl Plugin {
     }
 
     /// `log` says how many events there are, and of the first one its id, subject, API, tenant and outcome.
-    pub(crate) fn log(mut self, does: Does<()>) -> Self {
+    pub(crate) fn log(mut self, does: &Does<()>) -> Self {
         let said = self.memory.text("events 000");
         let mut body = String::new();
         for (place, divisor) in [(7, 100), (8, 10), (9, 1)] {
@@ -284,8 +284,9 @@ impl Plugin {
         let mut resolve = Resolve::default();
         let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/0.1.0");
         resolve.push_path(wit).expect("the WIT package parses");
-        let exports: String =
-            self.interfaces.iter().map(|name| format!("export mlx-gate:plugin/{name}@0.1.0; ")).collect();
+        let exports: Vec<_> =
+            self.interfaces.iter().map(|name| format!("export mlx-gate:plugin/{name}@0.1.0;")).collect();
+        let exports = exports.join(" ");
         let world =
             format!("package test:guest; world guest {{ include mlx-gate:plugin/plugin@0.1.0; {exports} }}");
         let package = resolve.push_str("guest.wit", &world).expect("the world parses");

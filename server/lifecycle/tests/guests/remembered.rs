@@ -54,14 +54,13 @@ async fn an_answer_is_reused_for_the_same_credentials() {
 
 #[tokio::test]
 async fn what_is_not_to_be_reused_is_asked_again() {
-    let cases: [(Does<Authentication>, &[(&str, &str)]); 5] = [
-        (allow(None), &[]),
+    for (does, options) in [
+        (allow(None), &[][..]),
         (allow(Some(0)), &[]),
         (allow(HOUR), &[("cache", "false")]),
         (Answers(Authentication::Deny), &[]),
         (Answers(Authentication::Abstain), &[]),
-    ];
-    for (does, options) in cases {
+    ] {
         let world = World::with_options(&[Plugin::new("a").authenticate(does.clone())], options).await;
         for _ in 0..2 {
             ask(&world, &with_key("one")).await;

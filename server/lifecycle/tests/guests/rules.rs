@@ -74,8 +74,8 @@ async fn authorizers_allow_what_all_of_them_allow() {
 async fn rate_limiters_all_have_to_let_a_request_pass() {
     let pass = || Answers(Admission::Pass);
     let deny = || Answers(Admission::Deny);
-    let cases: [(Vec<Does<Admission>>, &str, &[&str]); 8] = [
-        (vec![], "admitted", &[]),
+    for (chain, expected, said) in [
+        (vec![], "admitted", &[][..]),
         (vec![pass(), pass()], "admitted", &["a: admit 1", "b: admit 1"]),
         (vec![pass(), deny(), pass()], "rate-limit/b denies: 429 no", &["a: admit 1", "b: admit 1"]),
         (
@@ -105,8 +105,7 @@ async fn rate_limiters_all_have_to_let_a_request_pass() {
             "rate-limit/a answered the header `content-length`, which is not a plugin's to set",
             &["a: admit 1", "a: settled 1 0 0"],
         ),
-    ];
-    for (chain, expected, said) in cases {
+    ] {
         let world = World::new(&limiters(&chain)).await;
         let passage = world.gate.begin();
         let outcome = passage.admit(&operation()).await;

@@ -105,7 +105,7 @@ impl Outbound {
                 None => return exchange::read(response, request.most_body).await,
                 Some(url) => {
                     self.granted(&url).map_err(|_| left(&request.url, &url))?;
-                    request = redirect::followed(request, response.status(), url)?;
+                    request = redirect::followed(&request, response.status(), url)?;
                 }
             }
         }

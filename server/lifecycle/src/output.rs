@@ -1,5 +1,6 @@
 //! The file, or standard output, behind the host interface `output`.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
@@ -89,7 +90,8 @@ fn joined(lines: &[String]) -> Result<String, Error> {
         for letter in line.chars() {
             let forges = (letter.is_control() && letter != '\t') || matches!(letter, '\u{2028}' | '\u{2029}');
             if forges {
-                text.push_str(&format!("\\u{:04x}", u32::from(letter)));
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\\u{:04x}", u32::from(letter));
             } else {
                 text.push(letter);
             }

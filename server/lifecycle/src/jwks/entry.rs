@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use super::set::KeySet;
 
 /// How long a set is used after its time while its server cannot be reached.
-const STALE: Duration = Duration::from_secs(60 * 60);
+const STALE: Duration = Duration::from_hours(1);
 
 /// After a failure the server is left alone for so long.
 const REST: Duration = Duration::from_secs(10);

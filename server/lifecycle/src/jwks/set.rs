@@ -6,9 +6,9 @@ use serde_json::Value;
 const MOST_KEYS: usize = 100;
 
 /// Bounds of what a server may say, and what is taken where it says nothing.
-const SHORTEST: Duration = Duration::from_secs(60);
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-const USUAL: Duration = Duration::from_secs(10 * 60);
+const SHORTEST: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_hours(24);
+const USUAL: Duration = Duration::from_mins(10);
 
 /// A key set, read.
 #[derive(Debug, Clone, PartialEq, Eq)]

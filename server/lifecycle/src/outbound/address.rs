@@ -25,14 +25,14 @@ impl Reach {
 /// By the IANA registry of special-purpose addresses (RFC 6890).
 fn v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
-        [10, ..] | [127, ..] | [192, 168, ..] => Reach::Private,
-        [172, second, ..] if second & 0xf0 == 16 => Reach::Private,
-        // Carrier-grade NAT (RFC 6598), which private networks use too.
-        [100, second, ..] if second & 0xc0 == 64 => Reach::Private,
-        [0, ..] | [169, 254, ..] | [224..=255, ..] => Reach::Never,
-        // Protocol assignments, documentation, 6to4 relays, benchmarks.
-        [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 51, 100, _] | [203, 0, 113, _] => Reach::Never,
-        [198, 18 | 19, ..] => Reach::Never,
+        // This machine, RFC 1918, and carrier-grade NAT (RFC 6598), which private networks use too.
+        [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Reach::Private,
+        // No address, link-local, multicast and reserved.
+        [0 | 224..=255, ..] | [169, 254, ..] => Reach::Never,
+        // Protocol assignments, 6to4 relays, benchmarks, documentation.
+        [192, 0, 0 | 2, _] | [192, 88, 99, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] => {
+            Reach::Never
+        }
         _ => Reach::Public,
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn target(request: &Request, response: &Response) -> Result<Option<Ur
 }
 
 /// The request that follows a redirect (RFC 9110, section 15.4).
-pub(super) fn followed(request: Request, status: StatusCode, url: Url) -> Result<Request, Error> {
+pub(super) fn followed(request: &Request, status: StatusCode, url: Url) -> Result<Request, Error> {
     let mut next = Request { url, ..request.clone() };
     let becomes_get = match status {
         StatusCode::SEE_OTHER => request.method != Method::HEAD,

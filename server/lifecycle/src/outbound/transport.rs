@@ -14,7 +14,7 @@ const AT_A_TIME: usize = 64;
 const WAITING: usize = 64;
 
 const CONNECT: Duration = Duration::from_secs(5);
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 const MOST_HEADERS: usize = 64;
 
 /// Connections of one plugin, which outlive its reloads. They are made when the first one is needed.

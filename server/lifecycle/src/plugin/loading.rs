@@ -74,7 +74,7 @@ impl Loader {
         }
         let fingerprint = fingerprint(&digest, &configuration);
         let source = spec.source.to_string();
-        let limits = code.limits(limits, spec.host.memory);
+        let limits = code.limits(&limits, spec.host.memory);
         let host = spec.host.clone();
         Ok(Prepared { source, code, configuration, grants, limits, host, files, fingerprint })
     }

@@ -68,9 +68,9 @@ impl Code {
     }
 
     /// Its limits: one that needs room has memory to match, unless somebody has written down how much it may have.
-    pub(super) fn limits(&self, usual: Limits, memory: Option<usize>) -> Limits {
+    pub(super) fn limits(&self, usual: &Limits, memory: Option<usize>) -> Limits {
         let memory = memory.unwrap_or(usual.memory.max(self.sandbox.usual_memory));
-        Limits { memory, ..usual }
+        Limits { memory, ..usual.clone() }
     }
 
     /// SHA-256 of the component as it was read.

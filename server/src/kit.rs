@@ -57,10 +57,7 @@ pub(crate) fn build(arguments: &BuildArguments) -> Result<String, Error> {
 pub(crate) fn inspect(arguments: &InspectArguments) -> Result<String, Error> {
     let source = &arguments.plugin.source;
     let plugin = runtime()?.block_on(Inspection::of(source, &bundled()))?;
-    Ok(match arguments.json {
-        true => pretty(&inspect::json(source, &plugin)),
-        false => inspect::text(source, &plugin),
-    })
+    Ok(if arguments.json { pretty(&inspect::json(source, &plugin)) } else { inspect::text(source, &plugin) })
 }
 
 /// Runs a plugin's cases. The report, and whether all is as expected.

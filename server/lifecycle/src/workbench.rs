@@ -44,7 +44,7 @@ pub enum Ask<'a> {
     /// A request has ended.
     Log {
         /// How.
-        ended: Ended,
+        ended: &'a Ended,
         /// Who had asked.
         who: Option<&'a Principal>,
         /// For what.
@@ -109,7 +109,7 @@ impl Workbench {
             Ask::Log { ended, who, what } => {
                 let principal = who.cloned().map(Arc::new);
                 let operation = what.cloned().map(Arc::new);
-                let event = Completed { ended, principal, operation, tags: None };
+                let event = Completed { ended: ended.clone(), principal, operation, tags: None };
                 self.call(&Log { events: &[&event] }).await.map(|()| Answer::Done)
             }
         }

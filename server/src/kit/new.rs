@@ -83,7 +83,7 @@ fn inherit_dependencies(table: &mut Table, versions: &Table) {
 
 /// Replaces each `NAME.workspace = true` with what the workspace says of it, and keeps what else is said.
 fn inherit(table: &mut Table, from: &Table) {
-    for (name, value) in table.iter_mut() {
+    for (name, value) in table {
         let Some(own) = value.as_table_mut().filter(|own| own.contains_key("workspace")) else { continue };
         let Some(found) = from.get(name) else { continue };
         own.remove("workspace");

@@ -179,9 +179,8 @@ impl<'a> Passage<'a> {
             let _ = self.ask("settle", Phase::RateLimit, Ask::Settle { who, what, ticket, ran, used }).await;
         }
         if tagged.is_ok() {
-            let _ = self
-                .ask("log", Phase::Log, Ask::Log { ended: self.case.ended(), who, what: Some(what) })
-                .await;
+            let ended = self.case.ended();
+            let _ = self.ask("log", Phase::Log, Ask::Log { ended: &ended, who, what: Some(what) }).await;
         }
     }
 

@@ -65,7 +65,7 @@ impl Subject {
             Phase::Authorize => Ask::Authorize(who, &self.operation),
             Phase::RateLimit => Ask::Admit(who, &self.operation),
             Phase::Tag => Ask::Tag(who, &self.operation),
-            Phase::Log => Ask::Log { ended: self.ended.clone(), who, what: Some(&self.operation) },
+            Phase::Log => Ask::Log { ended: &self.ended, who, what: Some(&self.operation) },
         }
     }
 

@@ -14,7 +14,7 @@ use mlx_gate_plugin::rate_limit::{self, Ending, RateLimit, Reservation};
 use mlx_gate_plugin::tagging::Tagging;
 use mlx_gate_plugin::{
     Completed, Constraints, Denial, Description, Operation, Plugin, Principal, Rejected, RequestHead, Tags,
-    Usage,
+    Usage, host,
 };
 
 struct Hostile {

@@ -3,6 +3,8 @@
 //! `cargo xtask soak swap` runs it. Arguments: `--swaps N` (1,000), `--hangup` to have each swap set off by SIGHUP instead of
 //! by the server's own eyes, and `--json` for one object on standard output.
 
+#![expect(clippy::print_stdout, reason = "this is a program, and this is its answer")]
+
 use std::process::ExitCode;
 use std::time::Duration;
 

@@ -19,12 +19,12 @@ struct Tools {
 /// The folder with the tools of a language, if it is there.
 fn tools(test: &str, name: &str, link: &'static str, inside: &str) -> Option<Tools> {
     let Some(folder) = std::env::var_os("MLX_GATE_AUTHORING") else {
-        println!("skipped: {test} (cargo xtask test says where the tools are, and it did not run this)");
+        eprintln!("skipped: {test} (cargo xtask test says where the tools are, and it did not run this)");
         return None;
     };
     let from = Path::new(&folder).join(name);
     if !from.join(".stamp").is_file() {
-        println!("skipped: {test} (`cargo xtask setup --tests` could not install {name})");
+        eprintln!("skipped: {test} (`cargo xtask setup --tests` could not install {name})");
         return None;
     }
     Some(Tools { link, from: from.join(inside) })

@@ -11,7 +11,7 @@ use mlx_gate_tests::soak::{Soak, Trigger, edition, replace};
 use mlx_gate_tests::{Client, Folder, Server, Wire, guest, question_body, run};
 
 /// Longer than any machine takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const CHAT: &str = "/v1/chat/completions";
 
 /// A server with the edition `original` and the mark `m1`.

@@ -53,7 +53,7 @@ pub struct Report {
 /// Swaps after which the server's memory is first measured.
 const WARM_UP: u32 = 10;
 /// Longer than any machine takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 const ORIGINAL: &[u8] = b"edition: original";
 const CHAT: &str = "/v1/chat/completions";

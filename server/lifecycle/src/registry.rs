@@ -226,7 +226,8 @@ impl Registry {
             }
             Report::Recovered(path) => {
                 tracing::info!(plugin = slot.id, "{} can be read again, and is as it was", path.display());
-                slot.recovered();
+                // Another file may have changed meanwhile, and could not take effect without this one.
+                let _ = self.change_one(&slot.id, PluginChange::Reload).await;
             }
         }
     }

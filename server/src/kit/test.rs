@@ -150,7 +150,7 @@ impl<'a> Passage<'a> {
             let head = self.case.head();
             match self.ask("authenticate", Phase::Authenticate, Ask::Authenticate(&head)).await {
                 Ok(Some(Answer::Authentication(Authentication::Allow(grant)))) => {
-                    principal = Some(grant.principal)
+                    principal = Some(grant.principal);
                 }
                 Ok(None) => {}
                 _ if principal.is_none() => return,
@@ -207,7 +207,7 @@ impl<'a> Passage<'a> {
         if !known.contains(&phase) {
             return format!("there is no such phase; there are {}", known.join(", "));
         }
-        match self.verdicts.iter().last() {
+        match self.verdicts.iter().next_back() {
             Some((name, verdict)) => format!("before it, {name} answered {verdict}"),
             None if phase == "authenticate" => {
                 "the case has no `request`, or the plugin no such phase".into()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Notices, Pace, Report, Watcher};
 
 /// Longer than any machine takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const NEVER: Duration = Duration::from_secs(100_000);
 
 /// Only the system's events make anything happen.

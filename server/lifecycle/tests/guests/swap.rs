@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 use crate::guest::{Guest, ask, head, limits, load_file};
 
 /// Longer than any machine takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const DENY: &str = "(return (i32.const 1536))";
 const ALLOWS: &str = "guest by guest";

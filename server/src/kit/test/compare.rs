@@ -62,7 +62,7 @@ mod tests {
             match difference {
                 None => assert!(lines.is_empty(), "{expected}: {lines:?}"),
                 Some(text) => {
-                    assert!(lines.len() == 1 && lines[0].starts_with(text), "{expected}: {lines:?}")
+                    assert!(lines.len() == 1 && lines[0].starts_with(text), "{expected}: {lines:?}");
                 }
             }
         }

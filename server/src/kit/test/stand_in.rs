@@ -70,7 +70,7 @@ fn answer(mut stream: TcpStream, answers: &[Answer]) -> std::io::Result<()> {
         None => (404, String::new()),
     };
     let headers = found.into_iter().flat_map(|answer| &answer.headers);
-    let headers: String = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
     let length = body.len();
     write!(
         stream,

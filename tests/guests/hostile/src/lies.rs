@@ -1,5 +1,6 @@
 //! Values that are not what their types say. The host must find out.
 #![expect(unsafe_code, reason = "lying to the host takes values that the language rules out")]
+#![expect(clippy::same_length_and_capacity, reason = "nothing of these is there to be freed")]
 
 /// Text of this length, of which next to nothing is there.
 pub(crate) fn long_text(length: usize) -> String {

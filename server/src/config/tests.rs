@@ -242,7 +242,7 @@ fn mistakes() {
             &[],
             &[],
             "plugin = [{ source = 'p', file = 'f' }]",
-            "FILE:1: plugin: found `file` in a plugin's table, expected `source`, `options` and `host`",
+            "FILE:1: plugin: found `file` in a plugin's table, expected `source`, `options`, `host` and `grant`",
         ),
         (&[], &[], "port = 8000\nmax_tokens = 5", "FILE:2: max_tokens: unknown key; `max-tokens` is one"),
         (

@@ -4,9 +4,9 @@
 //! secret of the configuration would lie in it, in the text the host passed and in whatever a parser copied. So all that is
 //! freed before `configure` has returned is overwritten.
 //!
-//! From then on memory comes from an [`Arena`] as long as it lasts. A request is some forty small allocations, half of them
-//! the host's for the arguments, and taking the next bytes of an arena costs a tenth of what a general allocator does. It
-//! also keeps what a request writes on one page or two; the host restores each page that was written after the request.
+//! From then on memory comes from an [`Arena`] as long as it lasts. A request is many small allocations, among them one of the
+//! host's for nearly every argument, and taking the next bytes of an arena is less work than a general allocator's. It also
+//! keeps what a request writes close together; the host restores each page that was written after the request.
 #![expect(
     unsafe_code,
     reason = "an allocator is unsafe by its trait; this one overwrites what is being freed, and hands out an array piece by piece"

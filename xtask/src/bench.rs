@@ -4,24 +4,30 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::native::apt;
 use crate::setup;
-use crate::shell::{Program, built, cargo};
+use crate::shell::{Program, built, cargo, find_program};
 use crate::{native, python};
 
 /// A measurement somebody can ask for.
 struct Benchmark {
     name: &'static str,
-    /// The example that measures.
-    example: &'static str,
+    /// The example that measures, and those that it runs.
+    examples: &'static [&'static str],
     /// Whether it measures something of Python beside ours.
     has_peer: bool,
-    /// The bundled plugin whose component is its first argument.
-    plugin: Option<&'static str>,
+    /// What it is told besides what the user says.
+    arguments: fn(&Path) -> Result<Vec<PathBuf>, Error>,
 }
 
 const BENCHMARKS: [Benchmark; 2] = [
-    Benchmark { name: "decode", example: "decode_bench", has_peer: true, plugin: None },
-    Benchmark { name: "gate", example: "gate_bench", has_peer: false, plugin: Some("auth_static_keys") },
+    Benchmark { name: "decode", examples: &["decode_bench"], has_peer: true, arguments: |_| Ok(Vec::new()) },
+    Benchmark {
+        name: "gate",
+        examples: &["gate_bench", "gate_server"],
+        has_peer: false,
+        arguments: gate_arguments,
+    },
 ];
 
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
@@ -32,12 +38,25 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
         benchmark.ok_or_else(|| Error::Usage(format!("there is no benchmark `{name}`: {}", names())))?;
 
     setup::run(root, &setup::Options { tests: benchmark.has_peer, ..Default::default() })?;
-    cargo(root).args(["build", "--release", "--workspace", "--example", benchmark.example]).run()?;
-    let plugin: Option<PathBuf> =
-        benchmark.plugin.map(|plugin| native::plugins_folder(root).join(format!("{plugin}.wasm")));
-    let mut program = Program::new(built(root, &format!("examples/{}", benchmark.example))).dir(root);
+    let build = cargo(root).args(["build", "--release", "--workspace"]);
+    benchmark.examples.iter().fold(build, |build, example| build.args(["--example", example])).run()?;
+    let mut program = Program::new(built(root, &format!("examples/{}", benchmark.examples[0]))).dir(root);
     if let Some(python) = benchmark.has_peer.then(|| python::find(root)).flatten() {
         program = program.env(python::VARIABLE, python);
     }
-    program.args(plugin).args(args).run_with_stdout()
+    program.args((benchmark.arguments)(root)?).args(args).run_with_stdout()
+}
+
+fn gate_arguments(root: &Path) -> Result<Vec<PathBuf>, Error> {
+    let server = built(root, "examples/gate_server");
+    Ok(vec![native::plugins_folder(root), "--server".into(), server, "--wrk".into(), wrk()?])
+}
+
+/// The load generator, from the system or its packages.
+fn wrk() -> Result<PathBuf, Error> {
+    let find = || find_program(&["wrk"]);
+    if find().is_none() {
+        apt::require("the load generator wrk", &["wrk"])?;
+    }
+    find().ok_or_else(|| Error::missing("the load generator wrk", "apt-get install -y wrk"))
 }

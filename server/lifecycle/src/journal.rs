@@ -132,9 +132,8 @@ async fn settle(settlement: &Settlement, reserved: &Reserved, counts: &Counts) {
         ran: settlement.ran,
         usage: settlement.usage,
     };
-    match reserved.plugin.call(None, &call).await {
-        Ok(((), instance)) => {
-            reserved.plugin.give_back(instance);
+    match reserved.plugin.call_aside(&call).await {
+        Ok(()) => {
             counts.settled.fetch_add(1, Relaxed);
         }
         Err(failure) => {

@@ -30,6 +30,7 @@ mod output;
 mod passage;
 mod plugin;
 mod registry;
+mod restocking;
 mod runtime;
 pub mod static_keys;
 mod watch;

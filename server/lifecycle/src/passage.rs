@@ -109,7 +109,7 @@ impl Drop for GatePassage {
 
 impl Request {
     /// Asks one plugin in one phase, in the instance that served it before, where there is one.
-    async fn ask<C: Call>(&self, place: usize, plugin: &Plugin, call: &C) -> Result<C::Answer, Failure> {
+    async fn ask<C: Call>(&self, place: usize, plugin: &Arc<Plugin>, call: &C) -> Result<C::Answer, Failure> {
         let (answer, instance) = plugin.call(self.kept(place), call).await?;
         if !plugin.is_worth_keeping(C::PHASE) {
             plugin.give_back(instance);
@@ -192,7 +192,9 @@ impl Request {
         let reserved = std::mem::take(&mut progress.reserved);
         let instances = std::mem::take(&mut progress.instances);
         drop(progress);
-        drop(instances);
+        for (place, instance) in instances {
+            self.generation.plugins[place].give_back(instance);
+        }
         self.settle(reserved, ran, usage);
         true
     }

@@ -20,13 +20,13 @@ mod description;
 mod inspection;
 mod loading;
 mod snapshot;
-mod warm;
+mod stock;
 
 pub(crate) use description::Description;
 pub use inspection::{Inspection, NeededGrant};
 pub(crate) use loading::{Loader, hex};
 pub(crate) use snapshot::Code;
-use warm::Warm;
+use stock::Stock;
 
 /// A plugin that is configured and has passed its self-test.
 pub(crate) struct Plugin {
@@ -45,8 +45,7 @@ pub(crate) struct Plugin {
     /// The files it was made of, with what was in them.
     files: Vec<(PathBuf, Digest)>,
     fingerprint: Digest,
-    /// Where instances are reused.
-    warm: Option<Warm>,
+    stock: Stock,
     /// Where answers of `authenticate` are.
     decisions: Option<Decisions>,
 }
@@ -106,29 +105,59 @@ impl Plugin {
     /// enough slots are free that requests which wait for their bodies do not hold up others.
     pub(crate) fn is_worth_keeping(&self, after: Phase) -> bool {
         let is_asked_again = |phase: &Phase| *phase > after && *phase != Phase::Log;
-        self.warm.is_none() && self.phases().iter().any(is_asked_again) && self.sandbox.has_room()
+        !self.stock.is_reused() && self.phases().iter().any(is_asked_again) && self.sandbox.has_room()
     }
 
-    /// Makes a call in the instance given, in a reused or in a new one, and returns the instance with the answer. One that
-    /// failed is dropped. A call that ran out of time and can be repeated is made once more, in a new one: on a loaded
+    /// Makes a call in the instance given, in one from stock or in a new one, and returns the instance with the answer. One
+    /// that failed is dropped. A call that ran out of time and can be repeated is made once more, in a new one: on a loaded
     /// machine a plugin can lose its time without having used it.
     pub(crate) async fn call<C: Call>(
         &self,
         kept: Option<Instance>,
         call: &C,
     ) -> Result<(C::Answer, Instance), Failure> {
-        let instance = kept.or_else(|| self.warm.as_ref()?.take());
-        match self.call_once(instance, call).await {
+        match self.call_once(kept.or_else(|| self.stock.take()), call).await {
             Err(Failure::Timeout(_)) if C::REPEATABLE => self.call_once(None, call).await,
             result => result,
         }
     }
 
-    /// Takes an instance back that its request has no more use for.
-    pub(crate) fn give_back(&self, instance: Instance) {
-        if let Some(warm) = self.warm.as_ref().filter(|_| self.sandbox.has_room()) {
-            warm.put(instance);
+    /// Makes a call that no request waits for, once. Instances that lie ready are left to those that somebody waits for.
+    pub(crate) async fn call_aside<C: Call>(&self, call: &C) -> Result<C::Answer, Failure> {
+        let reused = if self.stock.is_reused() { self.stock.take() } else { None };
+        let (answer, instance) = self.call_once(reused, call).await?;
+        if self.stock.is_reused() && self.sandbox.has_room() {
+            self.stock.put(instance);
         }
+        Ok(answer)
+    }
+
+    /// Takes an instance back that its request has no more use for.
+    pub(crate) fn give_back(self: &Arc<Self>, instance: Instance) {
+        if !self.stock.is_reused() {
+            self.sandbox.restocking.take_over(self, instance);
+        } else if self.sandbox.has_room() {
+            self.stock.put(instance);
+        }
+    }
+
+    /// Makes an instance for a request to come, where one is wanted and there is room for it.
+    pub(crate) async fn restock(&self) {
+        if !self.stock.is_short() || !self.sandbox.has_room() {
+            return;
+        }
+        match self.instance().await {
+            Ok(mut instance) => {
+                instance.rest();
+                self.stock.put(instance);
+            }
+            // The next request tries again, and tells if it fails too.
+            Err(failure) => tracing::debug!(plugin = self.name(), "no instance ahead: the plugin {failure}"),
+        }
+    }
+
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     async fn call_once<C: Call>(

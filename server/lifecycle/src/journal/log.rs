@@ -77,16 +77,13 @@ async fn deliver(mut batch: Vec<Event>, counts: &Counts) {
         join_all(loggers.map(|(_, plugin)| {
             let call = Log { events: &events };
             async move {
-                match plugin.call(None, &call).await {
-                    Ok(((), instance)) => plugin.give_back(instance),
-                    Err(failure) => {
-                        counts.log_failures.fetch_add(call.events.len() as u64, Relaxed);
-                        tracing::error!(
-                            plugin = plugin.name(),
-                            events = call.events.len(),
-                            "the plugin {failure} in `log`; these events are lost to it"
-                        );
-                    }
+                if let Err(failure) = plugin.call_aside(&call).await {
+                    counts.log_failures.fetch_add(call.events.len() as u64, Relaxed);
+                    tracing::error!(
+                        plugin = plugin.name(),
+                        events = call.events.len(),
+                        "the plugin {failure} in `log`; these events are lost to it"
+                    );
                 }
             }
         }))

@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 use mlx_gate_core::Phase;
 
 use super::snapshot::{Code, blocking};
-use super::warm::Warm;
+use super::stock::Stock;
 use super::{Plugin, code};
 use crate::cache::Decisions;
 use crate::grants::Wanted;
@@ -128,7 +128,7 @@ impl Prepared {
             limits,
             files,
             fingerprint,
-            warm: is_reused.then(Warm::default),
+            stock: Stock::new(is_reused),
             decisions: (host.cache && decides_by_credentials).then(Decisions::new).flatten(),
         };
         plugin.self_test().await?;

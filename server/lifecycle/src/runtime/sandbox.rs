@@ -10,6 +10,7 @@ use super::ticker::Ticker;
 use crate::bindings::v0_1::mlx_gate::plugin as v0_1;
 use crate::guest::Version;
 use crate::host::{LONGEST_WAIT, Room, State};
+use crate::restocking::Restocking;
 use crate::{Error, Failure};
 
 /// The largest memory an instance in the pool can have. [`Limits`](crate::Limits) set the bound that counts.
@@ -46,6 +47,7 @@ pub(crate) struct Sandbox {
     /// One permit for each instance. A request waits for its turn rather than failing.
     pub(crate) slots: Arc<Semaphore>,
     slots_in_all: usize,
+    pub(crate) restocking: Restocking,
     pub(crate) room: Room,
     /// Component handles one instance may hold. The interface has none, WASI has; this bounds what a guest makes for
     /// itself.
@@ -95,8 +97,18 @@ impl Sandbox {
             .map_err(|error| Error::Runtime(format!("no thread for the clock: {error}")))?;
         let slots_in_all = slots as usize;
         let slots = Arc::new(Semaphore::new(slots_in_all));
-        let room = Room::default();
-        Ok(Self { engine, v0_1, ticker, slots, slots_in_all, room, handles: 0, usual_memory: 0, wasi })
+        Ok(Self {
+            engine,
+            v0_1,
+            ticker,
+            slots,
+            slots_in_all,
+            restocking: Restocking::default(),
+            room: Room::default(),
+            handles: 0,
+            usual_memory: 0,
+            wasi,
+        })
     }
 
     /// What plugins built for this version of the interface may call.

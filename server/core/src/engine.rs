@@ -1,6 +1,8 @@
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_core::Stream;
+use serde_json::Value;
 
 use crate::{BoxFuture, Event, ModelCard, OutputFormat, Request, Sampling, Tags};
 
@@ -37,6 +39,9 @@ pub struct Prepared {
     pub stop: Vec<String>,
     /// How the text is taken apart.
     pub format: OutputFormat,
+    /// The tools offered, as [`Conversation::tools`](crate::Conversation::tools) has them: values in calls get the types
+    /// that a tool's schema says, and what looks like a call without any mark is one only where it names a tool.
+    pub tools: Arc<[Value]>,
     /// The answer goes on with the prompt's text instead of being a text of its own, so that a space in front of its
     /// first word counts.
     pub continues: bool,

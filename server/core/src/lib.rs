@@ -12,6 +12,7 @@ mod identity;
 mod lifecycle;
 mod model;
 mod operation;
+mod output_format;
 mod request;
 mod secret;
 mod usage;
@@ -26,9 +27,8 @@ pub use lifecycle::{
 };
 pub use model::{Capabilities, ModelCard};
 pub use operation::{Api, Constraints, Dialect, Operation};
-pub use request::{
-    Conversation, Message, OutputFormat, Prompt, Request, Role, Sampling, SamplingOverrides, ToolCall,
-};
+pub use output_format::{OutputFormat, ReasoningSyntax, ToolSyntax};
+pub use request::{Conversation, Message, Prompt, Request, Role, Sampling, SamplingOverrides, ToolCall};
 pub use secret::Secret;
 pub use usage::{Priority, Tags, Usage};
 

@@ -167,14 +167,3 @@ impl Sampling {
             && self.logit_bias.is_empty()
     }
 }
-
-/// How generated text is taken apart into [`Event`](crate::Event)s.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OutputFormat {
-    /// Text between `<think>` and `</think>` is reasoning.
-    pub reasoning: bool,
-    /// The prompt itself ends inside an open `<think>`, as some templates write it, so the answer begins as reasoning.
-    pub reasoning_open: bool,
-    /// `<tool_call>{"name": .., "arguments": ..}</tool_call>` is a call (the Hermes format).
-    pub tool_calls: bool,
-}

@@ -7,7 +7,7 @@
 mod call;
 
 use call::{Call, Outcome};
-use mlx_gate_core::{Event, OutputFormat};
+use mlx_gate_core::{Event, OutputFormat, ReasoningSyntax, ToolSyntax};
 
 const THINK: &str = "<think>";
 const END_THINK: &str = "</think>";
@@ -43,7 +43,7 @@ enum Progress {
 impl OutputParser {
     /// A parser at the start of an answer.
     pub fn new(format: OutputFormat) -> Self {
-        let reasoning = format.reasoning && format.reasoning_open;
+        let reasoning = format.reasoning.is_some() && format.reasoning_open;
         let state = if reasoning { State::Reasoning } else { State::Answer };
         Self { format, state, pending: String::new(), after_tag: reasoning, calls: 0 }
     }
@@ -90,7 +90,10 @@ impl OutputParser {
     }
 
     fn answer(&mut self, events: &mut Vec<Event>) -> Progress {
-        let tags: &[&str] = match (self.format.reasoning, self.format.tool_calls) {
+        let tags: &[&str] = match (
+            self.format.reasoning == Some(ReasoningSyntax::Think),
+            self.format.tools == Some(ToolSyntax::Hermes),
+        ) {
             (true, true) => &[THINK, CALL],
             (true, false) => &[THINK],
             (false, true) => &[CALL],

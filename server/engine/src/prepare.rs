@@ -38,6 +38,10 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
         return Err(invalid("stop", "a stop string is empty; leave it out".to_owned()));
     }
     let continues = !matches!(request.prompt, Prompt::Chat(_));
+    let tools = match &request.prompt {
+        Prompt::Chat(conversation) => conversation.tools.as_slice().into(),
+        Prompt::Text(_) | Prompt::Tokens(_) => [].into(),
+    };
     let (field, ChatPrompt { tokens, format }) = tokenize(served, request.prompt)?;
     if tokens.is_empty() {
         return Err(invalid(
@@ -57,6 +61,7 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
         sampling,
         stop: request.stop,
         format,
+        tools,
         continues,
     })
 }

@@ -12,7 +12,9 @@ mod vocabulary;
 
 use std::sync::Arc;
 
-use mlx_gate_core::{Capabilities, Conversation, EngineError, OutputFormat, Sampling};
+use mlx_gate_core::{
+    Capabilities, Conversation, EngineError, OutputFormat, ReasoningSyntax, Sampling, ToolSyntax,
+};
 use tokenizers::Tokenizer;
 
 pub use assets::Assets;
@@ -31,7 +33,8 @@ pub struct ModelText {
     special_tokens: SpecialTokens,
     stop_tokens: Vec<u32>,
     defaults: Sampling,
-    capabilities: Capabilities,
+    tool_syntax: Option<ToolSyntax>,
+    reasoning_syntax: Option<ReasoningSyntax>,
 }
 
 /// A conversation as its model reads it.
@@ -116,7 +119,8 @@ impl ModelText {
             name: name.into(),
             vocabulary: Arc::new(Vocabulary::new(&tokenizer)?),
             tokenizer,
-            capabilities: template.as_ref().map(ChatTemplate::capabilities).unwrap_or_default(),
+            tool_syntax: template.as_ref().and_then(ChatTemplate::tool_syntax),
+            reasoning_syntax: template.as_ref().and_then(ChatTemplate::reasoning_syntax),
             template,
             special_tokens,
             stop_tokens,
@@ -155,9 +159,9 @@ impl ModelText {
     /// How the answer to a conversation is taken apart; `rendered` is its prompt.
     pub fn output_format(&self, conversation: &Conversation, rendered: &str) -> OutputFormat {
         OutputFormat {
-            reasoning: self.capabilities.reasoning,
-            reasoning_open: self.capabilities.reasoning && chat::ends_inside_reasoning(rendered),
-            tool_calls: self.capabilities.tools && !conversation.tools.is_empty(),
+            tools: self.tool_syntax.filter(|_| !conversation.tools.is_empty()),
+            reasoning: self.reasoning_syntax,
+            reasoning_open: self.reasoning_syntax.is_some() && chat::ends_inside_reasoning(rendered),
         }
     }
 
@@ -173,7 +177,11 @@ impl ModelText {
 
     /// What the prompt format can express.
     pub fn capabilities(&self) -> Capabilities {
-        self.capabilities
+        Capabilities {
+            chat: self.template.is_some(),
+            tools: self.tool_syntax.is_some(),
+            reasoning: self.reasoning_syntax.is_some(),
+        }
     }
 
     /// The bytes a token stands for in running text. `None` for special tokens, which never show, and unknown ids.

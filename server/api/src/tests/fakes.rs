@@ -99,6 +99,7 @@ impl Engine for FakeEngine {
             sampling: Sampling::default(),
             stop: request.stop.clone(),
             format: OutputFormat::default(),
+            tools: [].into(),
             continues: false,
         };
         self.asked.lock().unwrap().push(request);

@@ -1,11 +1,15 @@
-use mlx_gate_core::{Event, OutputFormat};
+use mlx_gate_core::{Event, OutputFormat, ReasoningSyntax, ToolSyntax};
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 use super::OutputParser;
 
-const ALL: OutputFormat = OutputFormat { reasoning: true, reasoning_open: false, tool_calls: true };
+const ALL: OutputFormat = OutputFormat {
+    tools: Some(ToolSyntax::Hermes),
+    reasoning: Some(ReasoningSyntax::Think),
+    reasoning_open: false,
+};
 
 /// What a client makes of an answer.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -86,7 +90,7 @@ fn reasoning_may_be_open_from_the_start() {
     let open = OutputFormat { reasoning_open: true, ..ALL };
     check(open, "I think.\n</think>\n\nParis", "Paris", "I think.", &[]);
     check(open, "\n<think>\nI think.</think>Paris", "Paris", "I think.", &[]);
-    check(OutputFormat { reasoning: false, ..open }, "I think", "I think", "", &[]);
+    check(OutputFormat { reasoning: None, ..open }, "I think", "I think", "", &[]);
 }
 
 #[test]
@@ -244,9 +248,9 @@ fn the_same_however_the_text_is_cut() {
     let mut calls = 0;
     for round in 0..60_000 {
         let format = OutputFormat {
-            reasoning: round % 2 == 0,
+            tools: (round % 5 != 0).then_some(ToolSyntax::Hermes),
+            reasoning: (round % 2 == 0).then_some(ReasoningSyntax::Think),
             reasoning_open: round % 8 == 0,
-            tool_calls: round % 5 != 0,
         };
         let length = random.random_range(1..14);
         let text: String = (0..length).filter_map(|_| FRAGMENTS.choose(&mut random)).copied().collect();

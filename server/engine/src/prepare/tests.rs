@@ -2,7 +2,8 @@ use std::sync::LazyLock;
 
 use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::{
-    Conversation, EngineError, Message, OutputFormat, Prompt, Request, Role, Sampling, SamplingOverrides,
+    Conversation, EngineError, Message, OutputFormat, Prompt, ReasoningSyntax, Request, Role, Sampling,
+    SamplingOverrides,
 };
 use serde_json::json;
 
@@ -58,7 +59,10 @@ fn a_conversation_is_rendered_and_its_answer_parsed() {
     let prepared = prepare(&SERVED, MOST, request(Prompt::Chat(conversation("Hi")))).expect("valid");
     assert_eq!(prepared.prompt, fake::tokens("user: Hi\nassistant: "));
     assert_eq!(prepared.model, "fake");
-    assert_eq!(prepared.format, OutputFormat { reasoning: true, reasoning_open: false, tool_calls: false });
+    assert_eq!(
+        prepared.format,
+        OutputFormat { reasoning: Some(ReasoningSyntax::Think), ..OutputFormat::default() }
+    );
     assert!(!prepared.continues);
 }
 

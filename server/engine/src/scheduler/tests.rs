@@ -56,6 +56,7 @@ fn job_with(model: usize, prompt: &str, max_output_tokens: u32, sampling: Sampli
         sampling,
         stop: Vec::new(),
         format: OutputFormat::default(),
+        tools: [].into(),
         continues: false,
     };
     let (events, client) = unbounded_channel();

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
-use mlx_gate_core::{Capabilities, EngineError};
+use mlx_gate_core::{EngineError, ReasoningSyntax, ToolSyntax};
 
 use super::Error;
 use super::assets::TemplateSources;
@@ -71,15 +71,15 @@ impl ChatTemplate {
         self.source.contains(text)
     }
 
-    /// What conversations the template can express.
-    pub(super) fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            chat: true,
-            tools: self.mentions("tools") && self.mentions("<tool_call>"),
-            reasoning: self.mentions("enable_thinking")
-                || self.mentions("<think>")
-                || self.mentions("</think>"),
-        }
+    /// How a model with this template writes tool calls.
+    pub(super) fn tool_syntax(&self) -> Option<ToolSyntax> {
+        (self.mentions("tools") && self.mentions("<tool_call>")).then_some(ToolSyntax::Hermes)
+    }
+
+    /// How a model with this template sets reasoning apart.
+    pub(super) fn reasoning_syntax(&self) -> Option<ReasoningSyntax> {
+        let marks = ["enable_thinking", "<think>", "</think>"];
+        marks.iter().any(|mark| self.mentions(mark)).then_some(ReasoningSyntax::Think)
     }
 
     /// Renders with the given variables. A template that refuses the conversation is the client's mistake, in the

@@ -1,6 +1,8 @@
 //! What the files beside a model say, and how mistakes in them and in conversations are told.
 
-use mlx_gate_core::{Conversation, EngineError, Message, OutputFormat, Role, Sampling};
+use mlx_gate_core::{
+    Conversation, EngineError, Message, OutputFormat, ReasoningSyntax, Role, Sampling, ToolSyntax,
+};
 use mlx_gate_engine::text::{Assets, Error, ModelText};
 use serde_json::{Map, Value, json};
 
@@ -204,10 +206,16 @@ fn the_output_format_follows_the_prompt() {
     let text = with_template("{{ tools }}<tool_call>{% if enable_thinking %}<think>\n{% endif %}");
     let format = |conversation: &Conversation| text.encode_chat(conversation).expect("encodes").format;
     let mut thinking = conversation("Hi");
-    assert_eq!(format(&thinking), OutputFormat { reasoning: true, reasoning_open: false, tool_calls: false });
+    assert_eq!(
+        format(&thinking),
+        OutputFormat { reasoning: Some(ReasoningSyntax::Think), ..OutputFormat::default() }
+    );
     thinking.template_options = Map::from_iter([("enable_thinking".to_owned(), json!(true))]);
-    assert_eq!(format(&thinking), OutputFormat { reasoning: true, reasoning_open: true, tool_calls: false });
-    assert!(format(&with_tools()).tool_calls);
+    assert_eq!(
+        format(&thinking),
+        OutputFormat { tools: None, reasoning: Some(ReasoningSyntax::Think), reasoning_open: true }
+    );
+    assert_eq!(format(&with_tools()).tools, Some(ToolSyntax::Hermes));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod connections;
 mod patient;
+mod unread;
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The accept loop: bounded connections with bounded heads.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::patient::Patient;
+use super::unread;
 use crate::Config;
 use crate::peer::Peer;
 
@@ -120,7 +122,15 @@ fn connect<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         if let Some(peer) = peer {
             request.extensions_mut().insert(Peer(peer));
         }
-        router.clone().oneshot(request)
+        let router = router.clone();
+        async move {
+            let (request, lender) = unread::lend(request);
+            let mut answer = router.oneshot(request).await?;
+            if let Some(lender) = lender {
+                lender.settle(&mut answer).await;
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

@@ -155,3 +155,60 @@ async fn a_client_that_does_not_read_loses_its_generation() {
     }
     engine.streams(0).await;
 }
+
+/// A chat request of somebody who is refused, or of somebody whom the route refuses, with so much body still to come.
+fn unwanted(key: &str, framing: &str) -> String {
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         content-type: text/plain\r\n{framing}\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_connection_outlives_a_short_body_that_nobody_wants() {
+    let server = server(&FakeEngine::says(Vec::new()), Config::default()).await;
+    let short = "x".repeat(1000);
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let mut asked = 0;
+    for (key, status) in [("wrong", "401"), (KEY, "415")] {
+        for (framing, body) in [
+            ("content-length: 1000", short.clone()),
+            ("content-length: 0", String::new()),
+            ("transfer-encoding: chunked", format!("3e8\r\n{short}\r\n0\r\n\r\n")),
+        ] {
+            stream.write_all(unwanted(key, framing).as_bytes()).await.unwrap();
+            // The gate has seen the head before the body is on its way.
+            asked += 1;
+            while server.seen.heads.lock().unwrap().len() < asked {
+                tokio::task::yield_now().await;
+            }
+            stream.write_all(body.as_bytes()).await.unwrap();
+            let answered = read_until(&mut stream, "}}").await;
+            assert!(answered.starts_with(&format!("HTTP/1.1 {status}")), "{framing}: {answered}");
+            assert!(!answered.contains("connection: close"), "{framing}: {answered}");
+        }
+    }
+    let last = "GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    stream.write_all(last.as_bytes()).await.unwrap();
+    let answered = read_until(&mut stream, "never").await;
+    assert!(answered.starts_with("HTTP/1.1 200 OK"), "{answered}");
+}
+
+#[tokio::test]
+async fn an_answer_before_a_body_that_is_not_read_closes_the_connection() {
+    let server = server(&FakeEngine::says(Vec::new()), Config::default()).await;
+    for framing in [
+        // Too long to be read for nothing.
+        "content-length: 65537",
+        // It never arrives.
+        "content-length: 10",
+        "transfer-encoding: chunked",
+        // Reading it would ask for it.
+        "content-length: 10\r\nexpect: 100-continue",
+    ] {
+        let mut stream = connect(server.address, &unwanted("wrong", framing)).await;
+        let answered = read_until(&mut stream, "}}").await;
+        assert!(answered.starts_with("HTTP/1.1 401"), "{framing}: {answered}");
+        assert!(answered.contains("connection: close"), "{framing}: {answered}");
+    }
+}

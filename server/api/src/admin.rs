@@ -2,6 +2,7 @@
 //! nothing of it can be reached from where clients come in, and every route of it is behind its guard.
 
 mod answer;
+mod attempts;
 mod guard;
 mod key;
 mod plugins;
@@ -18,6 +19,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::Instant;
 
 use self::answer::Failure;
+use self::attempts::Attempts;
 use self::key::KeyHash;
 use crate::App;
 use crate::serve::connections;
@@ -39,6 +41,7 @@ struct Parts {
     app: App,
     plugins: Arc<dyn PluginAdmin>,
     key: Option<KeyHash>,
+    attempts: Attempts,
     started: Instant,
 }
 
@@ -47,7 +50,7 @@ impl Admin {
     /// none on an address.
     pub fn new(app: App, plugins: Arc<dyn PluginAdmin>, key: Option<&Secret>) -> Self {
         let key = key.map(KeyHash::of);
-        Self(Arc::new(Parts { app, plugins, key, started: Instant::now() }))
+        Self(Arc::new(Parts { app, plugins, key, attempts: Attempts::default(), started: Instant::now() }))
     }
 
     /// Serves until `shutdown` is ready.

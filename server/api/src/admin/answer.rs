@@ -1,6 +1,7 @@
 use std::borrow::Cow;
+use std::time::Duration;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mlx_gate_core::PluginChangeError;
@@ -15,6 +16,7 @@ pub(super) struct Failure {
     status: StatusCode,
     code: Cow<'static, str>,
     message: Cow<'static, str>,
+    retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -23,7 +25,14 @@ impl Failure {
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into() }
+        Self { status, code: code.into(), message: message.into(), retry_after: None }
+    }
+
+    /// Wrong keys came too often, and for so long none is looked at.
+    pub(super) fn too_many_attempts(wait: Duration) -> Self {
+        let message = "too many wrong admin keys; wait as long as `retry-after` says";
+        let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
+        Self { retry_after: Some(wait), ..failure }
     }
 
     /// The error's code.
@@ -38,6 +47,10 @@ impl IntoResponse for Failure {
             json(self.status, &json!({ "error": { "code": self.code, "message": self.message } }));
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, upwards: who keeps to it is heard.
+            response.headers_mut().insert(RETRY_AFTER, (wait.as_millis().div_ceil(1000) as u64).into());
         }
         response
     }

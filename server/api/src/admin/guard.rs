@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Admin;
 use super::answer::Failure;
+use crate::peer::Peer;
 
 /// Through what a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,8 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    match check(&admin, door, request.headers()) {
+    let from = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    match check(&admin, door, from, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(failure) => {
             tracing::warn!(
@@ -36,19 +38,25 @@ pub(super) async fn guard(
     }
 }
 
-fn check(admin: &Admin, door: Door, headers: &HeaderMap) -> Result<(), Failure> {
+fn check(admin: &Admin, door: Door, from: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Failure> {
     keep_browsers_out(headers)?;
     if door == Door::Address {
         check_host(headers)?;
     }
-    match &admin.0.key {
-        None if door == Door::Socket => Ok(()),
-        Some(key) if bearer(headers).is_some_and(|presented| key.matches(presented)) => Ok(()),
-        _ => Err(Failure::new(
-            StatusCode::UNAUTHORIZED,
-            "invalid_admin_key",
-            "the admin key is missing or wrong; send `Authorization: Bearer <key>`",
-        )),
+    let wrong = || {
+        let message = "the admin key is missing or wrong; send `Authorization: Bearer <key>`";
+        Failure::new(StatusCode::UNAUTHORIZED, "invalid_admin_key", message)
+    };
+    let key = match &admin.0.key {
+        Some(key) => key,
+        None if door == Door::Socket => return Ok(()),
+        None => return Err(wrong()),
+    };
+    let presented = bearer(headers).ok_or_else(wrong)?;
+    match admin.0.attempts.judge(from, || key.matches(presented)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(wrong()),
+        Err(wait) => Err(Failure::too_many_attempts(wait)),
     }
 }
 

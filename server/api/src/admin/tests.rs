@@ -1,4 +1,6 @@
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -11,6 +13,7 @@ use tower::ServiceExt;
 
 use super::guard::Door;
 use super::{Admin, plugins};
+use crate::peer::Peer;
 use crate::tests::fakes::{self, Answered, FakeEngine, answer, app, post, read, request};
 
 const KEY: &str = "marker-admin-key-7f3a";
@@ -121,7 +124,6 @@ const ROUTES: [(&str, &str, &str); 7] = [
 
 #[tokio::test]
 async fn nothing_answers_without_the_key() {
-    let (admin, plugins) = admin(Some(KEY));
     let odd = [
         ("GET", "/", ""),
         ("GET", "/admin", ""),
@@ -130,6 +132,8 @@ async fn nothing_answers_without_the_key() {
     ];
     for (method, path, body) in ROUTES.into_iter().chain(odd) {
         for door in [Door::Address, Door::Socket] {
+            // Each has its own count of wrong keys.
+            let (admin, plugins) = admin(Some(KEY));
             for presented in
                 ["", "Bearer", "Bearer ", "Bearer wrong", "Basic eA==", KEY, &format!("Bearer {KEY} ")]
             {
@@ -144,9 +148,59 @@ async fn nothing_answers_without_the_key() {
             let mut twice = asking(method, path, body);
             twice.headers_mut().append("authorization", format!("Bearer {KEY}").parse().unwrap());
             assert_eq!(send(&admin, door, twice).await.status(), StatusCode::UNAUTHORIZED, "{path}");
+            assert!(plugins.changes.lock().unwrap().is_empty());
         }
     }
-    assert!(plugins.changes.lock().unwrap().is_empty());
+}
+
+/// Says a key from an address, and gives the status and the seconds to wait.
+async fn guess(admin: &Admin, from: &str, key: &str) -> (u16, Option<u64>) {
+    let mut request = asking("GET", "/admin/status", "");
+    request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+    request.extensions_mut().insert(Peer(SocketAddr::new(from.parse().unwrap(), 4711)));
+    let answered = read(send(admin, Door::Address, request).await).await;
+    if answered.status == StatusCode::TOO_MANY_REQUESTS {
+        assert_eq!(answered.error()["code"], "too_many_attempts");
+    }
+    (answered.status.as_u16(), answered.header("retry-after").parse().ok())
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_from_one_place_are_bounded_and_hold_up_nobody_else() {
+    let (admin, _) = admin(Some(KEY));
+    // An IPv6 host has all the addresses of its network.
+    for (one, another) in [("192.0.2.1", "::ffff:192.0.2.1"), ("2001:db8::1", "2001:db8::ffff:1")] {
+        for nth in 0..10 {
+            assert_eq!(guess(&admin, one, "wrong").await, (401, None), "{nth}");
+            // What is no guess costs nothing, and neither does the right key.
+            assert_eq!(guess(&admin, "198.51.100.1", KEY).await, (200, None));
+        }
+        for key in ["wrong", KEY] {
+            assert_eq!(guess(&admin, one, key).await, (429, Some(6)));
+            assert_eq!(guess(&admin, another, key).await, (429, Some(6)));
+        }
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(guess(&admin, another, "wrong").await, (401, None));
+        assert_eq!(guess(&admin, one, KEY).await, (429, Some(6)));
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(guess(&admin, one, KEY).await, (200, None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_from_everywhere_are_bounded_and_do_not_lock_the_admin_out() {
+    let (admin, _) = admin(Some(KEY));
+    assert_eq!(guess(&admin, "192.0.2.1", KEY).await, (200, None));
+    let mut heard = 0;
+    for nth in 0..200 {
+        let from = format!("2001:db8:0:{nth:x}::1");
+        let (status, wait) = guess(&admin, &from, "wrong").await;
+        assert!(matches!((status, wait), (401, None) | (429, Some(1))), "{nth}: {status} {wait:?}");
+        heard += u32::from(status == 401);
+    }
+    assert_eq!(heard, 100);
+    assert_eq!(guess(&admin, "198.51.100.1", KEY).await, (429, Some(1)), "an address that nobody knows");
+    assert_eq!(guess(&admin, "192.0.2.1", KEY).await, (200, None));
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use mlx_gate_core::{BoxFuture, Engine, EngineError, EventStream, Lifecycle, ModelCard, Prepared, Request};
+use mlx_gate_core::{
+    BoxFuture, Engine, EngineError, EventStream, Lifecycle, ModelCard, Prepared, Request, Tokenize, Tokenized,
+};
 
 use crate::counters::Counters;
 use crate::drain::Drain;
@@ -58,6 +60,18 @@ impl App {
 
     pub(crate) fn prepare(&self, request: Request) -> BoxFuture<'_, Result<Prepared, EngineError>> {
         self.0.engine.prepare(request)
+    }
+
+    pub(crate) fn tokenize(&self, tokenize: Tokenize) -> BoxFuture<'_, Result<Tokenized, EngineError>> {
+        self.0.engine.tokenize(tokenize)
+    }
+
+    pub(crate) fn detokenize(
+        &self,
+        model: Option<String>,
+        tokens: Vec<u32>,
+    ) -> BoxFuture<'_, Result<String, EngineError>> {
+        self.0.engine.detokenize(model, tokens)
     }
 
     /// The only way to the device. It takes a permit, so nothing runs that the gate has not admitted and tagged.

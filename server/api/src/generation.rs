@@ -1,11 +1,15 @@
-//! One generation from a checked request to its end, the same for every dialect.
+//! The generations of one checked request to their end, the same for every dialect.
 
 mod estimate;
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
 
 use futures_util::{FutureExt, StreamExt};
-use mlx_gate_core::{EngineError, Event, EventStream, ModelCard, Operation, Prompt, Request};
+use mlx_gate_core::{
+    EngineError, Event, EventStream, ModelCard, Operation, Prepared, Prompt, Request, Usage,
+};
 use tokio::task::unconstrained;
 
 use crate::deadline::Deadline;
@@ -17,6 +21,10 @@ use crate::routes::Call;
 /// A checked request of any dialect.
 pub(crate) struct Asked {
     pub(crate) request: Request,
+    /// Further prompts, answered in the same way.
+    pub(crate) further: Vec<Prompt>,
+    /// Number of answers to each prompt, each with a seed of its own. At least 1.
+    pub(crate) n: u32,
     pub(crate) streaming: bool,
     /// Whom the client says it asks for.
     pub(crate) end_user: Option<String>,
@@ -24,13 +32,28 @@ pub(crate) struct Asked {
     pub(crate) prompt_field: &'static str,
 }
 
-/// A generation in the queue or on the device. Dropping it cancels it.
+impl Asked {
+    /// A request for one answer that does not stream.
+    pub(crate) const fn new(request: Request, prompt_field: &'static str) -> Self {
+        Self { request, further: Vec::new(), n: 1, streaming: false, end_user: None, prompt_field }
+    }
+
+    /// Number of answers altogether.
+    fn choices(&self) -> u32 {
+        u32::try_from(1 + self.further.len()).unwrap_or(u32::MAX).saturating_mul(self.n)
+    }
+}
+
+/// What one request has in the queue or on the device: an event stream for each of its choices. Dropping it cancels them.
+///
+/// The choices of a prompt follow one another: with `n` answers to each, choice `c` answers prompt `c / n`.
 pub(crate) struct Generation {
-    events: EventStream,
+    /// Choices that have not ended, with their index.
+    choices: Vec<(u32, EventStream)>,
+    /// Where in `choices` to look first, so that none of them is kept waiting by its neighbours.
+    turn: usize,
     record: Record,
     deadline: Deadline,
-    /// The last event was taken, or there will be none.
-    over: bool,
     /// Served name of the model that answers.
     pub(crate) model: String,
 }
@@ -45,7 +68,7 @@ impl Generation {
     ) -> Result<(Permit, Self), Error> {
         call.record.asked(asked.end_user.clone(), asked.streaming);
         let operation = operation(call, &asked);
-        let Asked { mut request, prompt_field, .. } = asked;
+        let Asked { mut request, further, n, prompt_field, .. } = asked;
         let wrong = |error| match error {
             EngineError::PromptTooLong { .. } => Error::PromptTooLong { field: prompt_field, source: error },
             other => other.into(),
@@ -53,38 +76,80 @@ impl Generation {
         let mut authorized = Authorized::ask(call, operation).await?;
         authorized.bound(&mut request)?;
         fits(call.find_model(request.model.as_deref())?)?;
-        let prepared = call.deadline.within(call.app.prepare(request)).await?.map_err(wrong)?;
-        call.record.prepared(&prepared.model);
-        let permit = authorized.measured(&prepared).admit().await?;
-        let (model, input_tokens) = (prepared.model.clone(), prepared.prompt.len());
-        let events = call.app.start(prepared, &permit).map_err(wrong)?;
-        call.record.queued(u32::try_from(input_tokens).unwrap_or(u32::MAX));
+        let mut prompts = Vec::with_capacity(1 + further.len());
+        for prompt in further {
+            prompts.push(Request { prompt, ..request.clone() });
+        }
+        prompts.insert(0, request);
+        let mut prepared = Vec::with_capacity(prompts.len());
+        for request in prompts {
+            prepared.push(call.deadline.within(call.app.prepare(request)).await?.map_err(wrong)?);
+        }
+        let Some(model) = prepared.first().map(|first| first.model.clone()) else {
+            return Err(EngineError::Internal("a request without a prompt".to_owned()).into());
+        };
+        call.record.prepared(&model);
+        let permit = authorized.measured(&prepared, n).admit().await?;
+        call.record.queued(prepared.iter().flat_map(|prepared| input_tokens(prepared, n)).collect());
+        let mut choices = Vec::new();
+        for prepared in prepared.into_iter().flat_map(|prepared| (0..n).map(move |k| choice(&prepared, k))) {
+            let events = call.app.start(prepared, &permit).map_err(wrong)?;
+            choices.push((choices.len() as u32, events));
+        }
         let generation =
-            Self { events, record: call.record.clone(), deadline: call.deadline, over: false, model };
+            Self { choices, turn: 0, record: call.record.clone(), deadline: call.deadline, model };
         Ok((permit, generation))
     }
 
-    /// The next event; [`Event::Finished`] is the last one. An error is the end too. Cancelling this loses no event.
-    pub(crate) async fn next(&mut self) -> Result<Event, Error> {
+    /// The next event of any choice, with the choice's index; [`Event::Finished`] is the last one of a choice. An error is
+    /// the end of all. Cancelling this loses no event.
+    pub(crate) async fn next(&mut self) -> Result<(u32, Event), Error> {
         // The events of a stream are read outside the layer that catches a handler's panics.
-        let next = AssertUnwindSafe(self.events.next()).catch_unwind();
-        let event = match self.deadline.within(next).await? {
-            Ok(Some(event)) => event,
-            Ok(None) => {
-                self.over = true;
+        let deadline = self.deadline;
+        let next = AssertUnwindSafe(poll_fn(|context| self.poll_choices(context))).catch_unwind();
+        let (choice, event) = match deadline.within(next).await? {
+            Ok((choice, Some(event))) => (choice, event),
+            Ok((_, None)) => {
+                self.choices.clear();
                 return Err(EngineError::Internal("the events ended without a result".to_owned()).into());
             }
             Err(_) => {
-                self.over = true;
+                // A stream that panicked has nothing more to say, and which one it was nobody knows.
+                self.choices.clear();
                 return Err(Error::Panicked);
             }
         };
-        self.record.heard(&event);
-        self.over = matches!(event, Event::Finished(_) | Event::Failed(_));
+        self.record.heard(choice, &event);
         match event {
             Event::Failed(error) => Err(error.into()),
-            event => Ok(event),
+            event => Ok((choice, event)),
         }
+    }
+
+    /// Whether every choice has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.choices.is_empty()
+    }
+
+    /// What all choices have consumed so far. A prompt counts once, however many answers it gets.
+    pub(crate) fn usage(&self) -> Usage {
+        self.record.usage()
+    }
+
+    fn poll_choices(&mut self, context: &mut Context<'_>) -> Poll<(u32, Option<Event>)> {
+        let count = self.choices.len();
+        for at in (0..count).map(|offset| (self.turn + offset) % count) {
+            let (choice, events) = &mut self.choices[at];
+            let Poll::Ready(event) = events.poll_next_unpin(context) else { continue };
+            let choice = *choice;
+            self.turn = at + 1;
+            if matches!(event, None | Some(Event::Finished(_) | Event::Failed(_))) {
+                drop(self.choices.remove(at));
+                self.turn = at;
+            }
+            return Poll::Ready((choice, event));
+        }
+        Poll::Pending
     }
 
     /// Notes how a stream failed that already has its status.
@@ -96,32 +161,48 @@ impl Generation {
 impl Drop for Generation {
     /// What the device has said and nobody has read was consumed all the same: who hangs up early pays for it.
     fn drop(&mut self) {
-        if self.over {
-            return;
+        for (choice, events) in &mut self.choices {
+            let (choice, record) = (*choice, &self.record);
+            // A stream that panics while it is thrown away has nothing more to say.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
+                    record.unread(choice, &event);
+                }
+            }));
         }
-        let (events, record) = (&mut self.events, &self.record);
-        // A stream that panics while it is thrown away has nothing more to say.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            while let Some(Some(event)) = unconstrained(events.next()).now_or_never() {
-                record.unread(&event);
-            }
-        }));
     }
+}
+
+/// The `k`-th choice of a prompt. Each seed makes one answer, so the choices after the first get the seeds that follow: a
+/// request with that seed gets the same answer alone.
+fn choice(prepared: &Prepared, k: u32) -> Prepared {
+    let mut choice = prepared.clone();
+    choice.sampling.seed = choice.sampling.seed.map(|seed| seed.wrapping_add(u64::from(k)));
+    choice
+}
+
+/// The prompt tokens that each choice of a prompt is charged with: the first one pays.
+fn input_tokens(prepared: &Prepared, n: u32) -> impl Iterator<Item = u32> + use<> {
+    let tokens = u32::try_from(prepared.prompt.len()).unwrap_or(u32::MAX);
+    (0..n).map(move |k| if k == 0 { tokens } else { 0 })
 }
 
 /// What the plugins are told before the model has seen the request.
 fn operation(call: &Call, asked: &Asked) -> Operation {
     let request = &asked.request;
     let tools = match &request.prompt {
-        Prompt::Chat(conversation) => conversation.tools.len(),
+        Prompt::Chat(conversation) => conversation.offered_tools().len(),
         Prompt::Text(_) | Prompt::Tokens(_) => 0,
     };
     let first = || call.app.models().first().map(|card| card.id.clone());
     Operation {
         model: request.model.clone().or_else(first),
         streaming: asked.streaming,
-        input_tokens: estimate::tokens(&request.prompt),
-        max_output_tokens: request.max_output_tokens,
+        input_tokens: std::iter::once(&request.prompt)
+            .chain(&asked.further)
+            .map(estimate::tokens)
+            .fold(0, u32::saturating_add),
+        max_output_tokens: request.max_output_tokens.map(|most| most.saturating_mul(asked.choices())),
         tools: u32::try_from(tools).unwrap_or(u32::MAX),
         end_user: asked.end_user.clone(),
         ..Operation::new(call.api)

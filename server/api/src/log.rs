@@ -53,8 +53,11 @@ struct Fields {
     labels: String,
     /// The engine took it, or it was answered without one.
     ran: bool,
-    /// Where an answer was broken off, its tokens are the pieces the device made of it, which are a few less.
-    usage: Usage,
+    /// What each choice consumed. Where an answer was broken off, its tokens are the pieces the device made of it, which
+    /// are a few less.
+    choices: Vec<Usage>,
+    /// Choices that have not ended.
+    running: usize,
     queued: Option<Duration>,
     first_token: Option<Duration>,
     outcome: Option<Outcome>,
@@ -93,7 +96,8 @@ impl Record {
             adapter: None,
             labels: String::new(),
             ran: false,
-            usage: Usage::default(),
+            choices: Vec::new(),
+            running: 0,
             queued: None,
             first_token: None,
             outcome: None,
@@ -152,11 +156,19 @@ impl Record {
         }
     }
 
-    /// The engine took it, with a prompt of this many tokens.
-    pub(crate) fn queued(&self, input_tokens: u32) {
+    /// The engine takes it. `input_tokens` has one entry for each choice: the prompt tokens it is charged with, 0 where
+    /// another choice of the same prompt pays.
+    pub(crate) fn queued(&self, input_tokens: Vec<u32>) {
+        let choice = |input_tokens| Usage { input_tokens, ..Usage::default() };
         let mut fields = self.fields();
         fields.ran = true;
-        fields.usage.input_tokens = input_tokens;
+        fields.running = input_tokens.len();
+        fields.choices = input_tokens.into_iter().map(choice).collect();
+    }
+
+    /// What has been consumed so far, all choices together.
+    pub(crate) fn usage(&self) -> Usage {
+        self.fields().usage()
     }
 
     /// It is carried out, and this is the answer.
@@ -165,24 +177,29 @@ impl Record {
     }
 
     /// The engine said something.
-    pub(crate) fn heard(&self, event: &Event) {
+    pub(crate) fn heard(&self, choice: u32, event: &Event) {
         let mut fields = self.fields();
-        fields.consumed(event);
+        fields.consumed(choice, event);
         match event {
-            Event::Started { queued } => fields.queued = Some(*queued),
+            Event::Started { queued } => fields.queued = fields.queued.or(Some(*queued)),
             Event::Text(_) | Event::Reasoning(_) | Event::ToolCall(_) => {
                 if fields.first_token.is_none() {
                     fields.first_token = Some(fields.started.elapsed());
                 }
             }
-            Event::Finished(finished) => fields.outcome = Some(Outcome::Finished(finished.reason)),
-            Event::Failed(_) => {}
+            Event::Finished(finished) => {
+                fields.running = fields.running.saturating_sub(1);
+                if fields.running == 0 {
+                    fields.outcome = Some(Outcome::Finished(finished.reason));
+                }
+            }
+            Event::Logprobs(_) | Event::Failed(_) => {}
         }
     }
 
     /// The engine said something that nobody came to hear.
-    pub(crate) fn unread(&self, event: &Event) {
-        self.fields().consumed(event);
+    pub(crate) fn unread(&self, choice: u32, event: &Event) {
+        self.fields().consumed(choice, event);
     }
 
     /// The request ends with an error.
@@ -216,16 +233,30 @@ impl Closing {
 }
 
 impl Fields {
-    fn consumed(&mut self, event: &Event) {
+    fn consumed(&mut self, choice: u32, event: &Event) {
+        let Some(usage) = self.choices.get_mut(choice as usize) else { return };
         match event {
-            Event::Text(_) | Event::ToolCall(_) => self.usage.output_tokens += 1,
+            Event::Text(_) | Event::ToolCall(_) => usage.output_tokens += 1,
             Event::Reasoning(_) => {
-                self.usage.output_tokens += 1;
-                self.usage.reasoning_tokens += 1;
+                usage.output_tokens += 1;
+                usage.reasoning_tokens += 1;
             }
-            Event::Finished(finished) => self.usage = finished.usage,
-            Event::Started { .. } | Event::Failed(_) => {}
+            // The prompt is paid for by one of its choices, and so is what of it was cached.
+            Event::Finished(finished) if usage.input_tokens == 0 => {
+                *usage = Usage { input_tokens: 0, cached_tokens: 0, ..finished.usage };
+            }
+            Event::Finished(finished) => *usage = finished.usage,
+            Event::Started { .. } | Event::Logprobs(_) | Event::Failed(_) => {}
         }
+    }
+
+    fn usage(&self) -> Usage {
+        self.choices.iter().fold(Usage::default(), |sum, choice| Usage {
+            input_tokens: sum.input_tokens.saturating_add(choice.input_tokens),
+            cached_tokens: sum.cached_tokens.saturating_add(choice.cached_tokens),
+            output_tokens: sum.output_tokens.saturating_add(choice.output_tokens),
+            reasoning_tokens: sum.reasoning_tokens.saturating_add(choice.reasoning_tokens),
+        })
     }
 
     fn ended(&self) -> Ended {
@@ -236,7 +267,7 @@ impl Fields {
             dialect: self.dialect,
             peer: self.peer,
             ran: self.ran,
-            usage: self.usage,
+            usage: self.usage(),
             status: self.status.map_or(CLIENT_CLOSED_REQUEST, |status| status.as_u16()),
             outcome: self.outcome.unwrap_or(Outcome::Cancelled),
             code: self.code.clone(),

@@ -58,11 +58,14 @@ impl<'a> Authorized<'a> {
         Ok(())
     }
 
-    /// Replaces what was estimated by what the engine found out.
-    pub(crate) fn measured(mut self, prepared: &Prepared) -> Self {
-        self.operation.model = Some(prepared.model.clone());
-        self.operation.input_tokens = u32::try_from(prepared.prompt.len()).unwrap_or(u32::MAX);
-        self.operation.max_output_tokens = Some(prepared.max_output_tokens);
+    /// Replaces what was estimated by what the engine found out, about all prompts with `n` answers to each.
+    pub(crate) fn measured(mut self, prepared: &[Prepared], n: u32) -> Self {
+        let sum = |tokens: fn(&Prepared) -> u32| prepared.iter().map(tokens).fold(0, u32::saturating_add);
+        if let Some(first) = prepared.first() {
+            self.operation.model = Some(first.model.clone());
+        }
+        self.operation.input_tokens = sum(|one| u32::try_from(one.prompt.len()).unwrap_or(u32::MAX));
+        self.operation.max_output_tokens = Some(sum(|one| one.max_output_tokens).saturating_mul(n));
         self
     }
 

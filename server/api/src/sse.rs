@@ -8,7 +8,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use futures_util::stream::unfold;
-use mlx_gate_core::Event;
+use mlx_gate_core::{Event, Usage};
 use serde::Serialize;
 
 use crate::error::Answer;
@@ -16,8 +16,11 @@ use crate::generation::Generation;
 
 /// How a dialect writes the events of a generation.
 pub(crate) trait Encoder: Send + 'static {
-    /// Appends what one event becomes, which may be nothing. [`Event::Failed`] never comes here.
-    fn event(&mut self, event: Event, out: &mut Vec<u8>);
+    /// Appends what one event of a choice becomes, which may be nothing. [`Event::Failed`] never comes here.
+    fn event(&mut self, choice: u32, event: Event, out: &mut Vec<u8>);
+
+    /// Appends what follows once every choice has ended.
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>);
 
     /// Appends an error, after which the stream ends.
     fn error(&mut self, answer: &Answer, out: &mut Vec<u8>);
@@ -65,10 +68,10 @@ impl<E: Encoder> Writer<E> {
             tokio::select! {
                 biased;
                 event = self.generation.next() => match event {
-                    Ok(event) => {
-                        let last = matches!(event, Event::Finished(_));
-                        self.encoder.event(event, &mut out);
-                        if last {
+                    Ok((choice, event)) => {
+                        self.encoder.event(choice, event, &mut out);
+                        if self.generation.is_over() {
+                            self.encoder.end(self.generation.usage(), &mut out);
                             return (out, None);
                         }
                     }

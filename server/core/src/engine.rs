@@ -4,7 +4,7 @@ use std::sync::Arc;
 use futures_core::Stream;
 use serde_json::Value;
 
-use crate::{BoxFuture, Event, ModelCard, OutputFormat, Request, Sampling, Tags};
+use crate::{BoxFuture, Event, ModelCard, OutputFormat, Prompt, Request, Sampling, Tags};
 
 /// The events of one generation. Dropping it cancels the generation, also during prefill.
 pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
@@ -20,6 +20,49 @@ pub trait Engine: Send + Sync {
 
     /// Queues a prepared request. Fails at once where the queue is full.
     fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError>;
+
+    /// A prompt in a model's tokens, exactly as [`prepare`](Self::prepare) would have them; beside the device. Their
+    /// number is the exact size of a request. A prompt longer than the context is no error here.
+    fn tokenize(&self, tokenize: Tokenize) -> BoxFuture<'_, Result<Tokenized, EngineError>>;
+
+    /// The text of some of a model's tokens, special ones included.
+    fn detokenize(
+        &self,
+        model: Option<String>,
+        tokens: Vec<u32>,
+    ) -> BoxFuture<'_, Result<String, EngineError>>;
+}
+
+/// What to tokenize.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokenize {
+    /// Served name of the model; `None` is the first one.
+    pub model: Option<String>,
+    /// The prompt.
+    pub prompt: Prompt,
+    /// Whether the tokenizer puts its own special tokens around the text. `None` does as a generation would: for
+    /// [`Prompt::Text`], but not for what a chat template wrote.
+    pub add_special_tokens: Option<bool>,
+    /// Whether to give the tokens' spelling in the vocabulary too.
+    pub spelled: bool,
+}
+
+impl Tokenize {
+    /// The prompt as a generation would read it.
+    pub const fn prompt(model: Option<String>, prompt: Prompt) -> Self {
+        Self { model, prompt, add_special_tokens: None, spelled: false }
+    }
+}
+
+/// A prompt in tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokenized {
+    /// Served name of the model whose tokens these are.
+    pub model: String,
+    /// The tokens.
+    pub tokens: Vec<u32>,
+    /// How the vocabulary spells each (`\u{120}world` for " world" in byte-level tokenizers), where that is asked for.
+    pub spelled: Option<Vec<String>>,
 }
 
 /// A request ready to run.
@@ -37,6 +80,8 @@ pub struct Prepared {
     pub sampling: Sampling,
     /// Stop strings. None is empty.
     pub stop: Vec<String>,
+    /// Log probabilities of tokens, with those of this many alternatives.
+    pub logprobs: Option<u32>,
     /// How the text is taken apart.
     pub format: OutputFormat,
     /// The tools offered, as [`Conversation::tools`](crate::Conversation::tools) has them: values in calls get the types

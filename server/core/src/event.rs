@@ -11,6 +11,10 @@ pub enum Event {
         /// Time spent waiting for a place.
         queued: Duration,
     },
+    /// Log probabilities of the next tokens, where they are asked for. They come directly before the pieces made of these
+    /// tokens, or before the end where nothing was. The token that ends an answer, and those of a stop string that are
+    /// not shown, are not among them.
+    Logprobs(Vec<TokenLogprob>),
     /// Answer text. Valid UTF-8 however tokens cut it; never part of a stop string.
     Text(String),
     /// Reasoning text.
@@ -21,6 +25,22 @@ pub enum Event {
     Finished(Finished),
     /// The end, by an error. Other generations are not affected.
     Failed(EngineError),
+}
+
+/// A generated token's log probability.
+///
+/// All are natural logarithms of the softmax of the logits as the model gives them, before bias, penalties, temperature
+/// and grammar (vLLM's `raw_logprobs`, its default).
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenLogprob {
+    /// The token.
+    pub token: u32,
+    /// What it stands for in running text; a special token's name.
+    pub bytes: Vec<u8>,
+    /// Its own, at most 0.
+    pub logprob: f32,
+    /// The likeliest tokens in its place, likeliest first, as many as are asked for: id, bytes, log probability.
+    pub top: Vec<(u32, Vec<u8>, f32)>,
 }
 
 /// Part of a tool call: the first one of an index carries id and name, the following ones text of the arguments.
@@ -39,6 +59,8 @@ pub struct ToolCallDelta {
 pub struct Finished {
     /// Why.
     pub reason: FinishReason,
+    /// The stop string that ended it.
+    pub stop_sequence: Option<String>,
     /// What it took.
     pub usage: Usage,
     /// From leaving the queue to the first generated token.

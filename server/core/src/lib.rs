@@ -19,8 +19,8 @@ mod usage;
 
 pub use admin::{GateCounters, PluginAdmin, PluginChange, PluginChangeError, PluginState};
 pub use decoder::Decoder;
-pub use engine::{Engine, EngineError, EventStream, Prepared};
-pub use event::{Event, FinishReason, Finished, ToolCallDelta};
+pub use engine::{Engine, EngineError, EventStream, Prepared, Tokenize, Tokenized};
+pub use event::{Event, FinishReason, Finished, TokenLogprob, ToolCallDelta};
 pub use identity::Principal;
 pub use lifecycle::{
     Admission, Denial, Ended, HeaderValue, Lifecycle, Outcome, Passage, Phase, Refusal, RequestHead,
@@ -28,7 +28,10 @@ pub use lifecycle::{
 pub use model::{Capabilities, ModelCard};
 pub use operation::{Api, Constraints, Dialect, Operation};
 pub use output_format::{OutputFormat, ReasoningSyntax, ToolSyntax};
-pub use request::{Conversation, Message, Prompt, Request, Role, Sampling, SamplingOverrides, ToolCall};
+pub use request::{
+    Conversation, Effort, Grammar, MOST_LOGPROBS, Message, Prompt, ReasoningOptions, Request, Role, Sampling,
+    SamplingOverrides, ToolCall, ToolChoice,
+};
 pub use secret::Secret;
 pub use usage::{Priority, Tags, Usage};
 

@@ -57,9 +57,9 @@ pub struct Operation {
     pub adapter: Option<String>,
     /// Whether the answer streams.
     pub streaming: bool,
-    /// Prompt length in tokens; an estimate until the prompt is tokenized, which is after `authorize`.
+    /// Prompt length in tokens, all prompts together; an estimate until the prompt is tokenized, which is after `authorize`.
     pub input_tokens: u32,
-    /// The client's bound on the answer, in tokens, until it is resolved against the model's and the server's own.
+    /// The client's bound on the answer, in tokens, all answers together, until it is resolved against the model's and the server's own.
     pub max_output_tokens: Option<u32>,
     /// Number of tools offered to the model.
     pub tools: u32,

@@ -15,6 +15,45 @@ pub struct Request {
     pub max_output_tokens: Option<u32>,
     /// Generation ends before the first of these; none of it is shown.
     pub stop: Vec<String>,
+    /// Log probabilities of the tokens generated, each with those of this many likeliest tokens; `None` is none at all.
+    /// At most [`MOST_LOGPROBS`].
+    pub logprobs: Option<u32>,
+    /// What the answer has to look like.
+    pub grammar: Option<Grammar>,
+}
+
+/// The most alternatives beside a token's own log probability, as in OpenAI's `top_logprobs`.
+pub const MOST_LOGPROBS: u32 = 20;
+
+impl Request {
+    /// A request that asks for nothing in particular.
+    pub fn new(id: String, prompt: Prompt) -> Self {
+        Self {
+            id,
+            model: None,
+            prompt,
+            sampling: SamplingOverrides::default(),
+            max_output_tokens: None,
+            stop: Vec::new(),
+            logprobs: None,
+            grammar: None,
+        }
+    }
+}
+
+/// The set of texts an answer may be. What a model reasons before its answer is free.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Grammar {
+    /// Any JSON object (`json_object` of OpenAI's `response_format`).
+    JsonObject,
+    /// JSON that is valid by this JSON Schema.
+    JsonSchema(Value),
+    /// A text that a regular expression matches as a whole.
+    Regex(String),
+    /// A context-free grammar in llguidance's dialect of Lark.
+    Lark(String),
+    /// One of these texts.
+    Choice(Vec<String>),
 }
 
 /// What a generation continues.
@@ -29,14 +68,109 @@ pub enum Prompt {
 }
 
 /// Input of a chat template.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Conversation {
     /// Turns, oldest first. Never empty once validated.
     pub messages: Vec<Message>,
     /// Tools as the client sent them (`{"type": "function", "function": {..}}`). Empty means the template sees none.
     pub tools: Vec<Value>,
-    /// Further template variables (`chat_template_kwargs`), `enable_thinking` for instance.
+    /// Whether and which of the tools the answer has to call.
+    pub tool_choice: ToolChoice,
+    /// Whether one answer may call tools several times.
+    pub parallel_tool_calls: bool,
+    /// Whether and how much the model thinks before it answers.
+    pub reasoning: ReasoningOptions,
+    /// Further template variables (`chat_template_kwargs`). They go before what [`reasoning`](Self::reasoning) sets.
     pub template_options: Map<String, Value>,
+}
+
+impl Default for Conversation {
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: ToolChoice::default(),
+            parallel_tool_calls: true,
+            reasoning: ReasoningOptions::default(),
+            template_options: Map::new(),
+        }
+    }
+}
+
+impl Conversation {
+    /// The tools the model gets to see: what it does not see it does not call.
+    pub fn offered_tools(&self) -> &[Value] {
+        if self.tool_choice == ToolChoice::None { &[] } else { &self.tools }
+    }
+}
+
+/// Whether and which tools an answer calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As the model likes.
+    #[default]
+    Auto,
+    /// None, and the model sees none.
+    None,
+    /// At least one, whichever.
+    Required,
+    /// The function of this name. One of the tools has it.
+    Function(String),
+}
+
+/// What a client said about the model's reasoning. The default leaves it to the server, which switches reasoning off
+/// where a template can.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReasoningOptions {
+    /// Whether to reason at all.
+    pub enabled: Option<bool>,
+    /// How much.
+    pub effort: Option<Effort>,
+    /// The most tokens of reasoning, after which the model has to answer.
+    pub max_tokens: Option<u32>,
+}
+
+impl ReasoningOptions {
+    /// Whether reasoning is asked for, or its absence. Most open models know only on and off; [`Effort::Minimal`] is
+    /// OpenAI's word for as good as none.
+    pub fn wanted(&self) -> Option<bool> {
+        let by_effort = || self.effort.map(|effort| effort > Effort::Minimal);
+        self.enabled.or_else(by_effort).or(self.max_tokens.map(|tokens| tokens > 0))
+    }
+}
+
+/// How much a model reasons, as OpenAI names it (`reasoning_effort`), least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Not at all.
+    None,
+    /// As good as not at all.
+    Minimal,
+    /// Little.
+    Low,
+    /// The usual.
+    Medium,
+    /// Much.
+    High,
+    /// As much as it can.
+    XHigh,
+}
+
+impl Effort {
+    /// Every effort there is, least first.
+    pub const ALL: [Self; 6] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::XHigh];
+
+    /// The name in requests and templates.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::XHigh => "xhigh",
+        }
+    }
 }
 
 /// One turn.

@@ -85,6 +85,11 @@ impl Answer {
         }
     }
 
+    /// The stop string that ended the answer.
+    pub(crate) fn stop_sequence(&self) -> Option<&str> {
+        self.stop.found()
+    }
+
     /// Tokens generated so far, an end-of-sequence token included: it was computed like any other, and vLLM and
     /// llama-server count it too.
     pub(crate) fn tokens(&self) -> u32 {

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use mlx_gate_core::{BoxFuture, Engine, EngineError, EventStream, ModelCard, Prepared, Request, Tags};
+use mlx_gate_core::{
+    BoxFuture, Engine, EngineError, EventStream, ModelCard, Prepared, Request, Tags, Tokenize, Tokenized,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::Answer;
@@ -149,13 +151,8 @@ impl Engine for LocalEngine {
         Box::pin(async move {
             let (_, served) = self.find(request.model.as_deref())?;
             let most = self.max_output_tokens;
-            if prepare::is_quick(&request.prompt) {
-                return prepare::prepare(served, most, request);
-            }
-            let served = Arc::clone(served);
-            tokio::task::spawn_blocking(move || prepare::prepare(&served, most, request))
-                .await
-                .map_err(|error| EngineError::Internal(format!("preparing a request failed: {error}")))?
+            let quick = prepare::is_quick(&request.prompt);
+            beside(served, quick, move |served| prepare::prepare(served, most, request)).await
         })
     }
 
@@ -189,6 +186,40 @@ impl Engine for LocalEngine {
         self.commands.send(Command::Start(Box::new(job))).map_err(|_| EngineError::ShuttingDown)?;
         Ok(Box::pin(Events::new(events)))
     }
+
+    fn tokenize(&self, tokenize: Tokenize) -> BoxFuture<'_, Result<Tokenized, EngineError>> {
+        Box::pin(async move {
+            let (_, served) = self.find(tokenize.model.as_deref())?;
+            let quick = prepare::is_quick(&tokenize.prompt);
+            beside(served, quick, move |served| prepare::tokenize(served, tokenize)).await
+        })
+    }
+
+    fn detokenize(
+        &self,
+        model: Option<String>,
+        tokens: Vec<u32>,
+    ) -> BoxFuture<'_, Result<String, EngineError>> {
+        Box::pin(async move {
+            let (_, served) = self.find(model.as_deref())?;
+            beside(served, false, move |served| prepare::detokenize(served, &tokens)).await
+        })
+    }
+}
+
+/// Does text work here where it is quick, and where it is not on a thread that may block.
+async fn beside<T: Send + 'static>(
+    served: &Arc<Served>,
+    quick: bool,
+    work: impl FnOnce(&Served) -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    if quick {
+        return work(served);
+    }
+    let served = Arc::clone(served);
+    tokio::task::spawn_blocking(move || work(&served))
+        .await
+        .map_err(|error| EngineError::Internal(format!("work on a request's text failed: {error}")))?
 }
 
 impl Drop for LocalEngine {

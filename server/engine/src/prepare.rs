@@ -2,6 +2,7 @@
 
 use mlx_gate_core::{
     Conversation, EngineError, OutputFormat, Prepared, Prompt, Request, Sampling, SamplingOverrides,
+    Tokenize, Tokenized, ToolChoice,
 };
 
 use crate::served::Served;
@@ -32,6 +33,7 @@ pub(crate) fn is_quick(prompt: &Prompt) -> bool {
 
 /// Renders, tokenizes and checks a request. `most` is the server's limit on output tokens.
 pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Prepared, EngineError> {
+    check_supported(&request)?;
     let vocabulary = served.facts.vocab_size;
     let sampling = resolve_sampling(served.text.defaults(), request.sampling, vocabulary)?;
     if request.stop.iter().any(String::is_empty) {
@@ -39,19 +41,17 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
     }
     let continues = !matches!(request.prompt, Prompt::Chat(_));
     let tools = match &request.prompt {
-        Prompt::Chat(conversation) => conversation.tools.as_slice().into(),
+        Prompt::Chat(conversation) => conversation.offered_tools().into(),
         Prompt::Text(_) | Prompt::Tokens(_) => [].into(),
     };
-    let (field, ChatPrompt { tokens, format }) = tokenize(served, request.prompt)?;
+    let (field, ChatPrompt { tokens, format }) = encode(served, request.prompt)?;
     if tokens.is_empty() {
         return Err(invalid(
             field,
             "the prompt is empty; at least one token is needed to continue".to_owned(),
         ));
     }
-    if let Some(token) = tokens.iter().find(|&&token| token >= vocabulary) {
-        return Err(invalid(field, format!("token {token} is outside of the vocabulary of {vocabulary}")));
-    }
+    check_tokens(served, field, &tokens)?;
     let max_output_tokens = output_tokens(served, most, tokens.len(), request.max_output_tokens)?;
     Ok(Prepared {
         id: request.id,
@@ -60,18 +60,74 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
         max_output_tokens,
         sampling,
         stop: request.stop,
+        logprobs: request.logprobs,
         format,
         tools,
         continues,
     })
 }
 
+/// Refuses what the engine does not do yet, so that nobody takes it for done.
+fn check_supported(request: &Request) -> Result<(), EngineError> {
+    let refused =
+        |field, what: &str| Err(invalid(field, format!("{what} is not supported here; leave it out")));
+    if request.logprobs.is_some() {
+        return refused("logprobs", "giving log probabilities");
+    }
+    if request.grammar.is_some() {
+        return refused("grammar", "an answer bound to a grammar");
+    }
+    let Prompt::Chat(conversation) = &request.prompt else { return Ok(()) };
+    if matches!(conversation.tool_choice, ToolChoice::Required | ToolChoice::Function(_)) {
+        return refused("tool_choice", "forcing a call of a tool");
+    }
+    if !conversation.parallel_tool_calls && !conversation.offered_tools().is_empty() {
+        return refused("parallel_tool_calls", "holding an answer to one call of a tool");
+    }
+    if conversation.reasoning.max_tokens.is_some() {
+        return refused("reasoning", "a budget of tokens for reasoning");
+    }
+    Ok(())
+}
+
 fn invalid(field: &'static str, message: String) -> EngineError {
     EngineError::InvalidRequest { field, message }
 }
 
+/// A prompt in tokens, for those who only want these.
+pub(crate) fn tokenize(served: &Served, asked: Tokenize) -> Result<Tokenized, EngineError> {
+    let tokens = match (asked.prompt, asked.add_special_tokens) {
+        (Prompt::Text(text), Some(add_special)) => served.text.encode(&text, add_special)?,
+        (Prompt::Chat(conversation), Some(true)) => {
+            check_conversation(served, &conversation)?;
+            served.text.encode(&served.text.render(&conversation)?, true)?
+        }
+        (prompt, _) => encode(served, prompt)?.1.tokens,
+    };
+    check_tokens(served, "prompt", &tokens)?;
+    let spelled = || tokens.iter().map(|&token| served.text.spelling(token)).collect();
+    let spelled = asked.spelled.then(spelled);
+    Ok(Tokenized { model: served.card.id.clone(), tokens, spelled })
+}
+
+/// The text of tokens.
+pub(crate) fn detokenize(served: &Served, tokens: &[u32]) -> Result<String, EngineError> {
+    check_tokens(served, "tokens", tokens)?;
+    served.text.decode(tokens)
+}
+
+fn check_tokens(served: &Served, field: &'static str, tokens: &[u32]) -> Result<(), EngineError> {
+    let vocabulary = served.facts.vocab_size;
+    match tokens.iter().find(|&&token| token >= vocabulary) {
+        Some(token) => {
+            Err(invalid(field, format!("token {token} is outside of the vocabulary of {vocabulary}")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The prompt's tokens, and the field that a complaint about them would name.
-fn tokenize(served: &Served, prompt: Prompt) -> Result<(&'static str, ChatPrompt), EngineError> {
+fn encode(served: &Served, prompt: Prompt) -> Result<(&'static str, ChatPrompt), EngineError> {
     match prompt {
         Prompt::Chat(conversation) => {
             check_conversation(served, &conversation)?;
@@ -89,7 +145,7 @@ fn check_conversation(served: &Served, conversation: &Conversation) -> Result<()
     if conversation.messages.is_empty() {
         return Err(invalid("messages", "there is no message; send at least one".to_owned()));
     }
-    if !conversation.tools.is_empty() && !served.card.capabilities.tools {
+    if !conversation.offered_tools().is_empty() && !served.card.capabilities.tools {
         let model = &served.card.id;
         return Err(invalid(
             "tools",

@@ -9,6 +9,8 @@ pub struct StopStrings {
     matchers: Vec<Matcher>,
     /// Text not shown yet: the longest ending of what came that begins a stop string.
     held: String,
+    /// Which stop string ended the text.
+    found: Option<String>,
 }
 
 /// What a piece of text became.
@@ -24,7 +26,7 @@ impl StopStrings {
     /// Empty strings are never found.
     pub fn new(stop: &[String]) -> Self {
         let matchers = stop.iter().filter(|stop| !stop.is_empty()).map(|stop| Matcher::new(stop)).collect();
-        Self { matchers, held: String::new() }
+        Self { matchers, held: String::new(), found: None }
     }
 
     /// Takes the next piece of text and gives what can be shown by now.
@@ -39,13 +41,19 @@ impl StopStrings {
             let longest = self.matchers.iter_mut().filter_map(|matcher| matcher.advance(byte)).max();
             if let Some(length) = longest {
                 // Both the held text and the stop string are UTF-8, so where one begins in the other is a boundary.
-                self.held.truncate(end + 1 - length);
+                let found = self.held.split_off(end + 1 - length);
+                self.found = Some(found[..length].to_owned());
                 return Released { text: std::mem::take(&mut self.held), stopped: true };
             }
         }
         let open = self.matchers.iter().map(|matcher| matcher.matched).max().unwrap_or(0);
         let rest = self.held.split_off(self.held.len() - open);
         Released { text: std::mem::replace(&mut self.held, rest), stopped: false }
+    }
+
+    /// The stop string that was found.
+    pub fn found(&self) -> Option<&str> {
+        self.found.as_deref()
     }
 
     /// Gives what was held back, once no more text comes.

@@ -139,7 +139,7 @@ impl ModelText {
         })?;
         template.render(
             &chat::variables(conversation, &self.special_tokens, template)?,
-            !conversation.tools.is_empty(),
+            !conversation.offered_tools().is_empty(),
         )
     }
 
@@ -156,10 +156,22 @@ impl ModelText {
         )
     }
 
+    /// The text of tokens, special ones included.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String, EngineError> {
+        self.tokenizer.decode(tokens, false).map_err(|error| {
+            EngineError::Internal(format!("the tokenizer of `{}` failed: {error}", self.name))
+        })
+    }
+
+    /// How the vocabulary spells a token; empty for an unknown id.
+    pub fn spelling(&self, id: u32) -> String {
+        self.tokenizer.id_to_token(id).unwrap_or_default()
+    }
+
     /// How the answer to a conversation is taken apart; `rendered` is its prompt.
     pub fn output_format(&self, conversation: &Conversation, rendered: &str) -> OutputFormat {
         OutputFormat {
-            tools: self.tool_syntax.filter(|_| !conversation.tools.is_empty()),
+            tools: self.tool_syntax.filter(|_| !conversation.offered_tools().is_empty()),
             reasoning: self.reasoning_syntax,
             reasoning_open: self.reasoning_syntax.is_some() && chat::ends_inside_reasoning(rendered),
         }

@@ -27,7 +27,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     }
     let mut answer = response::Collected::new(generation.model.clone());
     loop {
-        match generation.next().await? {
+        match generation.next().await?.1 {
             Event::Finished(finished) => return Ok(permit.answer(wire::json(&answer.finish(&finished))?)),
             event => answer.push(event),
         }

@@ -25,7 +25,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     }
     let mut text = String::new();
     loop {
-        match generation.next().await? {
+        match generation.next().await?.1 {
             Event::Text(piece) | Event::Reasoning(piece) => text.push_str(&piece),
             Event::Finished(finished) => {
                 let completion = response::Completion::new(generation.model.clone(), text, &finished);

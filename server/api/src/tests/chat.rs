@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use mlx_gate_core::{FinishReason, Prompt, Role, ToolCall};
+use mlx_gate_core::{Effort, FinishReason, Prompt, Role, ToolCall};
 use serde_json::{Value, json};
 
 use super::fakes::{FakeEngine, answer, app, call, finished, post, reasoning, stable, started, text};
@@ -105,10 +105,8 @@ async fn every_field_reaches_the_engine() {
 
     let Prompt::Chat(conversation) = asked.prompt else { panic!("not a conversation") };
     assert_eq!(conversation.tools, [tool]);
-    assert_eq!(
-        Value::Object(conversation.template_options),
-        json!({ "custom": [1], "enable_thinking": true, "reasoning_effort": "high" })
-    );
+    assert_eq!(Value::Object(conversation.template_options), json!({ "custom": [1] }));
+    assert_eq!(conversation.reasoning.effort, Some(Effort::High));
     let [system, user, assistant, result] = conversation.messages.as_slice() else { panic!("four turns") };
     assert_eq!((system.role, system.content.as_deref()), (Role::System, Some("be brief")));
     assert_eq!((user.content.as_deref(), user.name.as_deref()), (Some("one\ntwo"), Some("bob")));

@@ -10,7 +10,7 @@ use futures_util::Stream;
 use http_body_util::BodyExt;
 use mlx_gate_core::{
     BoxFuture, Capabilities, Engine, EngineError, Event, EventStream, FinishReason, Finished, ModelCard,
-    OutputFormat, Prepared, Sampling, Tags, ToolCallDelta, Usage,
+    OutputFormat, Prepared, Sampling, Tags, Tokenize, Tokenized, ToolCallDelta, Usage,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -98,6 +98,7 @@ impl Engine for FakeEngine {
             max_output_tokens: request.max_output_tokens.unwrap_or(16),
             sampling: Sampling::default(),
             stop: request.stop.clone(),
+            logprobs: request.logprobs,
             format: OutputFormat::default(),
             tools: [].into(),
             continues: false,
@@ -115,6 +116,21 @@ impl Engine for FakeEngine {
         let says = self.says.lock().unwrap().take().expect("one generation for each fake engine");
         self.alive.send_modify(|alive| *alive += 1);
         Ok(Box::pin(Saying { says, alive: self.alive.clone() }))
+    }
+
+    /// Three tokens, whatever the prompt.
+    fn tokenize(&self, tokenize: Tokenize) -> BoxFuture<'_, Result<Tokenized, EngineError>> {
+        let model = tokenize.model.unwrap_or_else(|| "demo".to_owned());
+        let spelled = tokenize.spelled.then(|| ["a", "b", "c"].map(str::to_owned).to_vec());
+        Box::pin(async { Ok(Tokenized { model, tokens: vec![1, 2, 3], spelled }) })
+    }
+
+    fn detokenize(
+        &self,
+        _model: Option<String>,
+        tokens: Vec<u32>,
+    ) -> BoxFuture<'_, Result<String, EngineError>> {
+        Box::pin(async move { Ok(format!("{tokens:?}")) })
     }
 }
 
@@ -224,6 +240,7 @@ pub(crate) fn call(index: u32, opening: Option<(&str, &str)>, arguments: &str) -
 
 pub(crate) const fn finished(reason: FinishReason) -> Event {
     Event::Finished(Finished {
+        stop_sequence: None,
         reason,
         usage: Usage { input_tokens: 3, cached_tokens: 1, output_tokens: 5, reasoning_tokens: 2 },
         prefill: Duration::from_millis(1),

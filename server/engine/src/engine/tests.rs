@@ -24,14 +24,7 @@ fn at_most(max_rows: usize, max_waiting: usize) -> Config {
 }
 
 fn request(prompt: Prompt) -> Request {
-    Request {
-        id: "r".to_owned(),
-        model: None,
-        prompt,
-        sampling: SamplingOverrides::default(),
-        max_output_tokens: None,
-        stop: Vec::new(),
-    }
+    Request::new("r".to_owned(), prompt)
 }
 
 fn text(prompt: &str) -> Request {

@@ -20,14 +20,7 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
 });
 
 fn request(prompt: Prompt) -> Request {
-    Request {
-        id: "r".to_owned(),
-        model: None,
-        prompt,
-        sampling: SamplingOverrides::default(),
-        max_output_tokens: None,
-        stop: Vec::new(),
-    }
+    Request::new("r".to_owned(), prompt)
 }
 
 fn text(prompt: &str) -> Request {

@@ -170,6 +170,7 @@ impl Row {
             reasoning_tokens: self.answer.reasoning_tokens(),
         };
         let (prefill, decode) = (first_token - self.started, now - first_token);
-        send(&self.events, Event::Finished(Finished { reason, usage, prefill, decode }));
+        let stop_sequence = self.answer.stop_sequence().map(str::to_owned);
+        send(&self.events, Event::Finished(Finished { reason, stop_sequence, usage, prefill, decode }));
     }
 }

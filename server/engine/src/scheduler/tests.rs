@@ -55,6 +55,7 @@ fn job_with(model: usize, prompt: &str, max_output_tokens: u32, sampling: Sampli
         max_output_tokens,
         sampling,
         stop: Vec::new(),
+        logprobs: None,
         format: OutputFormat::default(),
         tools: [].into(),
         continues: false,

@@ -9,6 +9,9 @@ use super::template::{ChatTemplate, python};
 /// Names a client cannot give to `chat_template_kwargs`: they come from the request's own fields.
 const RESERVED: [&str; 2] = ["messages", "tools"];
 
+/// Template variable by which Qwen3 and others switch their reasoning.
+const ENABLE_THINKING: &str = "enable_thinking";
+
 /// The variables of one rendering.
 pub(super) fn variables(
     conversation: &Conversation,
@@ -19,8 +22,12 @@ pub(super) fn variables(
         special_tokens.iter().map(|(name, token)| (name, token.into())).collect();
     // Switched off where nobody asks for it: a template's own default is usually on, which a client that does not know
     // about reasoning pays for in time and tokens.
-    if template.mentions("enable_thinking") {
-        variables.push(("enable_thinking", false.into()));
+    let reasoning = &conversation.reasoning;
+    if template.mentions(ENABLE_THINKING) {
+        variables.push((ENABLE_THINKING, reasoning.wanted().unwrap_or(false).into()));
+    }
+    if let Some(effort) = reasoning.effort {
+        variables.push(("reasoning_effort", effort.as_str().into()));
     }
     variables.push(("documents", Value::from(())));
     variables.push(("add_generation_prompt", true.into()));
@@ -35,7 +42,7 @@ pub(super) fn variables(
         }
         variables.push((name, python::from_json(value)));
     }
-    let tools = match conversation.tools.as_slice() {
+    let tools = match conversation.offered_tools() {
         [] => Value::from(()),
         tools => tools.iter().map(python::from_json).collect(),
     };

@@ -178,6 +178,7 @@ fn chat(content: &Value) -> Conversation {
         messages: list(&content["messages"]).iter().map(message).collect(),
         tools: list(&content["tools"]),
         template_options: content["options"].as_object().cloned().unwrap_or_default(),
+        ..Conversation::default()
     }
 }
 

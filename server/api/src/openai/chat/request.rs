@@ -1,4 +1,6 @@
-use mlx_gate_core::{Conversation, Message, ModelCard, Prompt, Request, SamplingOverrides};
+use mlx_gate_core::{
+    Conversation, Effort, Message, ModelCard, Prompt, ReasoningOptions, Request, SamplingOverrides,
+};
 use serde_json::{Map, Value, json};
 
 use super::{messages, tools};
@@ -14,8 +16,7 @@ pub(super) struct ChatRequest {
     messages: Vec<Message>,
     tools: Vec<Value>,
     template_options: Map<String, Value>,
-    /// `reasoning_effort` asks for more than none.
-    wants_reasoning: bool,
+    reasoning: ReasoningOptions,
     sampling: SamplingOverrides,
     max_output_tokens: Option<u32>,
     stop: Vec<String>,
@@ -44,7 +45,7 @@ impl ChatRequest {
         let model = options::model(&mut fields)?;
         let messages = messages::read(&mut fields)?;
         let tools = tools::read(&mut fields)?;
-        let (template_options, wants_reasoning) = template_options(&mut fields)?;
+        let (template_options, reasoning) = template_options(&mut fields)?;
         let sampling = options::sampling(&mut fields)?;
         let max_output_tokens = max_output_tokens(&mut fields)?;
         let stop = options::stop(&mut fields)?;
@@ -61,7 +62,7 @@ impl ChatRequest {
             messages,
             tools,
             template_options,
-            wants_reasoning,
+            reasoning,
             sampling,
             max_output_tokens,
             stop,
@@ -72,26 +73,28 @@ impl ChatRequest {
 
     /// What a model has to be able to do.
     pub(super) fn needs(&self) -> Needs {
-        Needs { reasoning: self.wants_reasoning, tools: !self.tools.is_empty() }
+        Needs { reasoning: self.reasoning.wanted() == Some(true), tools: !self.tools.is_empty() }
     }
 
     pub(super) fn into_asked(self, id: String) -> Asked {
+        let conversation = Conversation {
+            messages: self.messages,
+            tools: self.tools,
+            reasoning: self.reasoning,
+            template_options: self.template_options,
+            ..Conversation::default()
+        };
+        let request = Request {
+            model: self.model,
+            sampling: self.sampling,
+            max_output_tokens: self.max_output_tokens,
+            stop: self.stop,
+            ..Request::new(id, Prompt::Chat(conversation))
+        };
         Asked {
-            request: Request {
-                id,
-                model: self.model,
-                prompt: Prompt::Chat(Conversation {
-                    messages: self.messages,
-                    tools: self.tools,
-                    template_options: self.template_options,
-                }),
-                sampling: self.sampling,
-                max_output_tokens: self.max_output_tokens,
-                stop: self.stop,
-            },
             streaming: self.streaming.enabled,
             end_user: self.end_user,
-            prompt_field: "messages",
+            ..Asked::new(request, "messages")
         }
     }
 }
@@ -124,25 +127,20 @@ fn max_output_tokens(fields: &mut Fields) -> Result<Option<u32>, Error> {
     }
 }
 
-/// `chat_template_kwargs` with `reasoning_effort` put in, and whether reasoning is asked for by the latter.
-fn template_options(fields: &mut Fields) -> Result<(Map<String, Value>, bool), Error> {
-    let mut variables = fields.object("chat_template_kwargs")?.map(Fields::into_map).unwrap_or_default();
+/// `chat_template_kwargs` and `reasoning_effort`, which may not contradict each other.
+fn template_options(fields: &mut Fields) -> Result<(Map<String, Value>, ReasoningOptions), Error> {
+    let variables = fields.object("chat_template_kwargs")?.map(Fields::into_map).unwrap_or_default();
     if let Some(name) = RESERVED_VARIABLES.iter().find(|name| variables.contains_key(**name)) {
         let path = format!("chat_template_kwargs.{name}");
         return Err(fields::invalid(path, "this template variable is set by the server"));
     }
-    let efforts = ["none", "minimal", "low", "medium", "high", "xhigh"];
-    let Some(effort) = fields.choice("reasoning_effort", &efforts)? else { return Ok((variables, false)) };
-    // Most open models know only on and off. `minimal` is OpenAI's word for as good as none.
-    let wanted = !matches!(effort, "none" | "minimal");
-    match variables.get(ENABLE_THINKING) {
-        Some(Value::Bool(enabled)) if *enabled != wanted => {
-            let problem =
-                format!("it contradicts `chat_template_kwargs.{ENABLE_THINKING}`; send one of them");
-            return Err(fields::invalid("reasoning_effort".to_owned(), problem));
-        }
-        _ => variables.insert(ENABLE_THINKING.to_owned(), wanted.into()),
-    };
-    variables.entry("reasoning_effort").or_insert_with(|| effort.into());
-    Ok((variables, wanted))
+    let named = fields.choice("reasoning_effort", &Effort::ALL.map(Effort::as_str))?;
+    let effort = Effort::ALL.into_iter().find(|effort| named == Some(effort.as_str()));
+    let reasoning = ReasoningOptions { effort, ..ReasoningOptions::default() };
+    let enabled = variables.get(ENABLE_THINKING).and_then(Value::as_bool);
+    if enabled.is_some() && reasoning.wanted().is_some() && enabled != reasoning.wanted() {
+        let problem = format!("it contradicts `chat_template_kwargs.{ENABLE_THINKING}`; send one of them");
+        return Err(fields::invalid("reasoning_effort".to_owned(), problem));
+    }
+    Ok((variables, reasoning))
 }

@@ -1,4 +1,4 @@
-use mlx_gate_core::{Event, Finished, ToolCallDelta};
+use mlx_gate_core::{Event, Finished, ToolCallDelta, Usage};
 use serde::Serialize;
 
 use crate::error::Answer;
@@ -64,7 +64,7 @@ impl Collected {
             Event::Text(text) => self.text.push_str(&text),
             Event::Reasoning(text) => self.reasoning.get_or_insert_default().push_str(&text),
             Event::ToolCall(delta) => self.push_call(delta),
-            Event::Started { .. } | Event::Finished(_) | Event::Failed(_) => {}
+            Event::Started { .. } | Event::Logprobs(_) | Event::Finished(_) | Event::Failed(_) => {}
         }
     }
 
@@ -177,7 +177,7 @@ impl Chunks {
 }
 
 impl Encoder for Chunks {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+    fn event(&mut self, _choice: u32, event: Event, out: &mut Vec<u8>) {
         self.open(out);
         match event {
             Event::Text(text) => self.chunk(Delta { content: Some(text), ..Delta::default() }, None, out),
@@ -190,10 +190,13 @@ impl Encoder for Chunks {
             }
             Event::Finished(finished) => {
                 self.chunk(Delta::default(), Some(finish_reason(finished.reason)), out);
-                self.writer.end(finished.usage, out);
             }
-            Event::Started { .. } | Event::Failed(_) => {}
+            Event::Started { .. } | Event::Logprobs(_) | Event::Failed(_) => {}
         }
+    }
+
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        self.writer.end(usage, out);
     }
 
     fn error(&mut self, answer: &Answer, out: &mut Vec<u8>) {

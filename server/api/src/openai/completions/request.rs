@@ -39,19 +39,14 @@ impl CompletionRequest {
     }
 
     pub(super) fn into_asked(self, id: String) -> Asked {
-        Asked {
-            request: Request {
-                id,
-                model: self.model,
-                prompt: self.prompt,
-                sampling: self.sampling,
-                max_output_tokens: self.max_output_tokens,
-                stop: self.stop,
-            },
-            streaming: self.streaming.enabled,
-            end_user: self.end_user,
-            prompt_field: "prompt",
-        }
+        let request = Request {
+            model: self.model,
+            sampling: self.sampling,
+            max_output_tokens: self.max_output_tokens,
+            stop: self.stop,
+            ..Request::new(id, self.prompt)
+        };
+        Asked { streaming: self.streaming.enabled, end_user: self.end_user, ..Asked::new(request, "prompt") }
     }
 }
 

@@ -1,4 +1,4 @@
-use mlx_gate_core::{Event, Finished};
+use mlx_gate_core::{Event, Finished, Usage};
 use serde::Serialize;
 
 use crate::error::Answer;
@@ -49,16 +49,19 @@ impl Chunks {
 }
 
 impl Encoder for Chunks {
-    fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+    fn event(&mut self, _choice: u32, event: Event, out: &mut Vec<u8>) {
         match event {
             // A text that goes on has no reasoning of its own; should an engine find some, it is text all the same.
             Event::Text(text) | Event::Reasoning(text) => self.chunk(text, None, out),
             Event::Finished(finished) => {
                 self.chunk(String::new(), Some(finish_reason(finished.reason)), out);
-                self.0.end(finished.usage, out);
             }
-            Event::Started { .. } | Event::ToolCall(_) | Event::Failed(_) => {}
+            Event::Started { .. } | Event::Logprobs(_) | Event::ToolCall(_) | Event::Failed(_) => {}
         }
+    }
+
+    fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
+        self.0.end(usage, out);
     }
 
     fn error(&mut self, answer: &Answer, out: &mut Vec<u8>) {

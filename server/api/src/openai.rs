@@ -3,7 +3,8 @@
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod error;
-mod fields;
 pub(crate) mod models;
-mod options;
-mod wire;
+pub(crate) mod options;
+pub(crate) mod wire;
+
+use crate::fields;

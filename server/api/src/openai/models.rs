@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{options, wire};
 use crate::error::{Error, clipped};
-use crate::permission::{Authorized, Permitted};
+use crate::permission::{Authorized, Permit, Permitted};
 use crate::routes::Call;
 
 #[derive(Serialize)]
@@ -56,12 +56,18 @@ pub(crate) async fn list(call: Call) -> Result<Permitted, Error> {
     Ok(authorized.admit().await?.answer(response))
 }
 
-/// One model. The same 404 says that it is not served and that the caller may not see it.
+/// One model.
 pub(crate) async fn retrieve(call: Call) -> Result<Permitted, Error> {
+    let (permit, card) = find(&call).await?;
+    Ok(permit.answer(wire::json(&Model::from(card))?))
+}
+
+/// The model that the path names. The same 404 says that it is not served and that the caller may not see it.
+pub(crate) async fn find(call: &Call) -> Result<(Permit, &ModelCard), Error> {
     let id = call.path_tail.as_deref().unwrap_or_default();
     options::check_model(id)?;
     let operation = Operation { model: Some(id.to_owned()), ..Operation::new(call.api) };
-    let authorized = Authorized::ask(&call, operation).await?;
+    let authorized = Authorized::ask(call, operation).await?;
     let allowed = authorized.allows_model(id);
     // Looking for models by guessing their names is limited as looking at them is.
     let permit = authorized.admit().await?;
@@ -69,5 +75,5 @@ pub(crate) async fn retrieve(call: Call) -> Result<Permitted, Error> {
     if !allowed {
         return Err(EngineError::UnknownModel(clipped(id)).into());
     }
-    Ok(permit.answer(wire::json(&Model::from(card))?))
+    Ok((permit, card))
 }

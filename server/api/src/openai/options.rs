@@ -81,10 +81,10 @@ fn biases_path(token: &str) -> String {
     format!("logit_bias.{}", clipped(token))
 }
 
-/// `stop`: a string or several.
-pub(crate) fn stop(fields: &mut Fields) -> Result<Vec<String>, Error> {
-    let path = fields.path("stop");
-    let stops = match fields.take("stop") {
+/// `stop`, under the name the dialect has for it: a string or several.
+pub(crate) fn stop(fields: &mut Fields, key: &str) -> Result<Vec<String>, Error> {
+    let path = fields.path(key);
+    let stops = match fields.take(key) {
         None => return Ok(Vec::new()),
         Some(Value::String(text)) => vec![text],
         Some(Value::Array(values)) => values
@@ -127,13 +127,14 @@ pub(crate) fn streaming(fields: &mut Fields) -> Result<Streaming, Error> {
     Ok(Streaming { enabled, include_usage })
 }
 
-/// `user`: the client's word for whom it asks. It goes to the log, so it is kept short.
-pub(crate) fn end_user(fields: &mut Fields) -> Result<Option<String>, Error> {
+/// `user`, under the name the dialect has for it: the client's word for whom it asks. It goes to the log, so it is kept
+/// short.
+pub(crate) fn end_user(fields: &mut Fields, key: &str) -> Result<Option<String>, Error> {
     const LONGEST: usize = 256;
-    let user = fields.string("user")?;
+    let user = fields.string(key)?;
     match &user {
         Some(name) if name.len() > LONGEST => Err(fields::invalid(
-            fields.path("user"),
+            fields.path(key),
             format_args!("expected at most {LONGEST} bytes, but got {}", name.len()),
         )),
         _ => Ok(user),

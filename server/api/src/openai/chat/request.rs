@@ -48,9 +48,9 @@ impl ChatRequest {
         let (template_options, reasoning) = template_options(&mut fields)?;
         let sampling = options::sampling(&mut fields)?;
         let max_output_tokens = max_output_tokens(&mut fields)?;
-        let stop = options::stop(&mut fields)?;
+        let stop = options::stop(&mut fields, "stop")?;
         let streaming = options::streaming(&mut fields)?;
-        let end_user = options::end_user(&mut fields)?;
+        let end_user = options::end_user(&mut fields, "user")?;
         options::neutral(&mut fields)?;
         fields.only("logprobs", &[json!(false)])?;
         fields.only("top_logprobs", &[json!(0)])?;

@@ -26,9 +26,9 @@ impl CompletionRequest {
         let prompt = prompt(&mut fields)?;
         let sampling = options::sampling(&mut fields)?;
         let max_output_tokens = options::max_tokens(&mut fields, "max_tokens")?;
-        let stop = options::stop(&mut fields)?;
+        let stop = options::stop(&mut fields, "stop")?;
         let streaming = options::streaming(&mut fields)?;
-        let end_user = options::end_user(&mut fields)?;
+        let end_user = options::end_user(&mut fields, "user")?;
         options::neutral(&mut fields)?;
         fields.only("best_of", &[json!(1)])?;
         fields.only("echo", &[json!(false)])?;

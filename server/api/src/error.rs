@@ -10,7 +10,7 @@ use axum::response::Response;
 use mlx_gate_core::{Denial, Dialect, EngineError, Phase, Refusal};
 
 use crate::log::Record;
-use crate::openai;
+use crate::{anthropic, openai};
 
 /// Why a request is not answered. Texts here are shown to clients; causes are only logged.
 #[derive(Debug, thiserror::Error)]
@@ -85,8 +85,8 @@ impl Error {
         let answer = self.into_answer();
         record.failed(&answer);
         match dialect {
-            // Anthropic's and the admin's routes come with their own shapes; until then nothing is served in them.
-            Dialect::OpenAi | Dialect::Anthropic | Dialect::Admin => openai::error::response(answer),
+            Dialect::Anthropic => anthropic::error::response(answer, &record.id()),
+            Dialect::OpenAi | Dialect::Admin => openai::error::response(answer),
         }
     }
 

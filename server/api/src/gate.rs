@@ -8,11 +8,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use mlx_gate_core::{Dialect, HeaderValue, Passage, Refusal, RequestHead, Secret};
 
+use crate::App;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::observe::Context;
 use crate::peer::{FORWARDING, Origin, Peer};
-use crate::{App, routes};
 
 /// Headers that carry credentials whatever the plugins declare.
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
@@ -48,7 +48,7 @@ pub(crate) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let dialect = routes::of(&request).map_or(Dialect::OpenAi, |route| route.dialect);
+    let dialect = context.dialect;
     let origin = request
         .extensions()
         .get::<Peer>()

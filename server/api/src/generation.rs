@@ -188,7 +188,7 @@ fn input_tokens(prepared: &Prepared, n: u32) -> impl Iterator<Item = u32> + use<
 }
 
 /// What the plugins are told before the model has seen the request.
-fn operation(call: &Call, asked: &Asked) -> Operation {
+pub(crate) fn operation(call: &Call, asked: &Asked) -> Operation {
     let request = &asked.request;
     let tools = match &request.prompt {
         Prompt::Chat(conversation) => conversation.offered_tools().len(),

@@ -8,12 +8,13 @@
 //!    gate, however the request ends;
 //! 2. `gate`: who is asking, decided before the body is read;
 //! 3. `routes`: the one table from which the router is built;
-//! 4. a dialect's folder (`openai`): the body becomes a `core::Request`, events become wire JSON;
+//! 4. a dialect's folder (`openai`, `anthropic`): the body becomes a `core::Request`, events become wire JSON;
 //! 5. `permission`: may they, may they now, on whose account; what comes out is the one thing that starts a generation.
 //!
 //! [`Admin`] is the API of those who run the server, on a listener of its own.
 
 mod admin;
+mod anthropic;
 mod app;
 mod body;
 mod config;
@@ -21,6 +22,7 @@ mod counters;
 mod deadline;
 mod drain;
 mod error;
+mod fields;
 mod gate;
 mod generation;
 mod health;

@@ -107,6 +107,11 @@ impl Record {
         })))
     }
 
+    /// The request's id.
+    pub(crate) fn id(&self) -> String {
+        self.fields().id.clone()
+    }
+
     /// The request came to the gate.
     pub(crate) fn began(&self, passage: Arc<dyn Passage>, origin: Option<Origin>) {
         let mut fields = self.fields();

@@ -23,6 +23,9 @@ use crate::{App, routes};
 /// Response header, and request header of clients that bring their own id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The name Anthropic's clients know it by.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
 /// Longest request id taken from a client.
 const LONGEST_ID: usize = 128;
 
@@ -31,6 +34,8 @@ const LONGEST_ID: usize = 128;
 pub(crate) struct Context {
     pub(crate) app: App,
     pub(crate) id: String,
+    /// In which the request is answered.
+    pub(crate) dialect: Dialect,
     pub(crate) record: Record,
     pub(crate) deadline: Deadline,
 }
@@ -41,14 +46,14 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     let started = Instant::now();
     let id = request_id(request.headers());
     let route = routes::of(&request);
-    let dialect = route.map_or(Dialect::OpenAi, |route| route.dialect);
+    let dialect = routes::dialect(route, request.headers());
     let record = Record::open(&id, request.method(), route, dialect, started);
     let closing = Closing::new(record.clone(), app.clone());
 
     let admitted = app.admission().admit();
     let mut response = if admitted.is_some() {
         let deadline = Deadline::new(started, app.config().request_timeout);
-        let context = Context { app, id: id.clone(), record: record.clone(), deadline };
+        let context = Context { app, id: id.clone(), dialect, record: record.clone(), deadline };
         request.extensions_mut().insert(context);
         // A panicking handler owns nothing that other requests see: the engine is behind channels.
         match AssertUnwindSafe(next.run(request)).catch_unwind().await {
@@ -67,6 +72,9 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     }
     response.headers_mut().extend(admission);
     if let Ok(id) = HeaderValue::from_str(&id) {
+        if dialect == Dialect::Anthropic {
+            response.headers_mut().insert(ANTHROPIC_REQUEST_ID, id.clone());
+        }
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response.map(|inner| Body::new(Observed { inner, _closing: closing, _in_flight: admitted }))

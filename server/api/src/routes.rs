@@ -18,13 +18,14 @@ use crate::gate::Entered;
 use crate::log::Record;
 use crate::observe::Context;
 use crate::permission::Permitted;
-use crate::{App, gate, health, observe, openai};
+use crate::{App, anthropic, gate, health, observe, openai};
 
 /// One entry of the table.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    pub(crate) dialect: Dialect,
+    /// `None` is that of whoever asks.
+    pub(crate) dialect: Option<Dialect>,
     pub(crate) api: Api,
     handler: Handler,
 }
@@ -33,37 +34,60 @@ pub(crate) struct Route {
 type Handler = fn(Call, Body) -> BoxFuture<'static, Result<Permitted, Error>>;
 
 /// Everything the server does for a caller.
-pub(crate) static ROUTES: [Route; 4] = [
+pub(crate) static ROUTES: [Route; 6] = [
     Route {
         method: Method::POST,
         path: "/v1/chat/completions",
-        dialect: Dialect::OpenAi,
+        dialect: Some(Dialect::OpenAi),
         api: Api::Chat,
         handler: |call, body| Box::pin(openai::chat::create(call, body)),
     },
     Route {
         method: Method::POST,
         path: "/v1/completions",
-        dialect: Dialect::OpenAi,
+        dialect: Some(Dialect::OpenAi),
         api: Api::Completion,
         handler: |call, body| Box::pin(openai::completions::create(call, body)),
     },
     Route {
+        method: Method::POST,
+        path: "/v1/messages",
+        dialect: Some(Dialect::Anthropic),
+        api: Api::Message,
+        handler: |call, body| Box::pin(anthropic::messages::create(call, body)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/messages/count_tokens",
+        dialect: Some(Dialect::Anthropic),
+        api: Api::CountTokens,
+        handler: |call, body| Box::pin(anthropic::count_tokens::count(call, body)),
+    },
+    Route {
         method: Method::GET,
         path: "/v1/models",
-        dialect: Dialect::OpenAi,
+        dialect: None,
         api: Api::Models,
-        handler: |call, _| Box::pin(openai::models::list(call)),
+        handler: |call, _| match call.dialect {
+            Dialect::Anthropic => Box::pin(anthropic::models::list(call)),
+            Dialect::OpenAi | Dialect::Admin => Box::pin(openai::models::list(call)),
+        },
     },
     Route {
         method: Method::GET,
         // Model ids contain slashes.
         path: "/v1/models/{*id}",
-        dialect: Dialect::OpenAi,
+        dialect: None,
         api: Api::Models,
-        handler: |call, _| Box::pin(openai::models::retrieve(call)),
+        handler: |call, _| match call.dialect {
+            Dialect::Anthropic => Box::pin(anthropic::models::retrieve(call)),
+            Dialect::OpenAi | Dialect::Admin => Box::pin(openai::models::retrieve(call)),
+        },
     },
 ];
+
+/// Header in which Anthropic's clients name the version of the API they speak.
+const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 /// What a handler gets to see: a request that passed the gate, without its credentials.
 pub(crate) struct Call {
@@ -71,9 +95,13 @@ pub(crate) struct Call {
     /// The request's id.
     pub(crate) id: String,
     pub(crate) api: Api,
+    /// In which the request is answered.
+    pub(crate) dialect: Dialect,
     pub(crate) passage: Arc<dyn Passage>,
     /// The part of the path a route leaves open, percent-decoded.
     pub(crate) path_tail: Option<String>,
+    /// What follows the `?` of the address, as it was sent.
+    pub(crate) query: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) record: Record,
     /// When the answer has to have ended.
@@ -102,12 +130,8 @@ pub(crate) fn router(app: &App) -> Router {
             gated.route(route.path, on(filter, move |context, request| dispatch(route, context, request)));
     }
     let gated = gated
-        .fallback(async |Extension(context), request: Request| {
-            refuse(&context, &request, Error::UnknownRoute)
-        })
-        .method_not_allowed_fallback(async |Extension(context), request: Request| {
-            refuse(&context, &request, Error::MethodNotAllowed)
-        })
+        .fallback(async |Extension(context)| refuse(&context, Error::UnknownRoute))
+        .method_not_allowed_fallback(async |Extension(context)| refuse(&context, Error::MethodNotAllowed))
         .layer(from_fn_with_state(app.clone(), gate::guard))
         .layer(from_fn_with_state(app.clone(), observe::observe));
 
@@ -126,6 +150,14 @@ pub(crate) fn of(request: &Request) -> Option<&'static Route> {
     candidates.clone().find(|route| route.method == request.method()).or_else(|| candidates.next())
 }
 
+/// The dialect in which a request is answered: its route's, or where routes of several families share a path, or there is
+/// none, that of the client. Anthropic's clients say so in every request.
+pub(crate) fn dialect(route: Option<&Route>, headers: &HeaderMap) -> Dialect {
+    let of_client =
+        || if headers.contains_key(ANTHROPIC_VERSION) { Dialect::Anthropic } else { Dialect::OpenAi };
+    route.and_then(|route| route.dialect).unwrap_or_else(of_client)
+}
+
 async fn dispatch(
     route: &'static Route,
     Extension(context): Extension<Context>,
@@ -140,25 +172,26 @@ async fn dispatch(
     let Some(Entered { passage, deadline }) = parts.extensions.remove::<Entered>() else {
         // The router puts the gate around every route of the table, so this is a mistake of ours, and no open door.
         let error = EngineError::Internal("a request came past the gate".to_owned());
-        return Error::from(error).into_response(route.dialect, &context.record);
+        return Error::from(error).into_response(context.dialect, &context.record);
     };
     let call = Call {
         app: context.app,
         id: context.id,
         api: route.api,
+        dialect: context.dialect,
         passage,
         path_tail,
+        query: parts.uri.query().map(str::to_owned),
         headers: parts.headers,
         record: context.record.clone(),
         deadline,
     };
     match (route.handler)(call, body).await {
         Ok(permitted) => permitted.into_response(),
-        Err(error) => error.into_response(route.dialect, &context.record),
+        Err(error) => error.into_response(context.dialect, &context.record),
     }
 }
 
-fn refuse(context: &Context, request: &Request, error: Error) -> Response {
-    let dialect = of(request).map_or(Dialect::OpenAi, |route| route.dialect);
-    error.into_response(dialect, &context.record)
+fn refuse(context: &Context, error: Error) -> Response {
+    error.into_response(context.dialect, &context.record)
 }

@@ -22,6 +22,11 @@ pub(crate) trait Encoder: Send + 'static {
     /// Appends what follows once every choice has ended.
     fn end(&mut self, usage: Usage, out: &mut Vec<u8>);
 
+    /// Appends something that means nothing, after a silence.
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b": keep-alive\n\n");
+    }
+
     /// Appends an error, after which the stream ends.
     fn error(&mut self, answer: &Answer, out: &mut Vec<u8>);
 }
@@ -40,6 +45,14 @@ pub(crate) fn respond(generation: Generation, encoder: impl Encoder, keep_alive:
     // nginx would collect the stream into its buffer otherwise.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
+}
+
+/// Appends one event that has a name.
+pub(crate) fn event(out: &mut Vec<u8>, name: &str, value: &impl Serialize) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'\n');
+    data(out, value);
 }
 
 /// Appends one event with JSON data.
@@ -82,7 +95,7 @@ impl<E: Encoder> Writer<E> {
                         return (out, None);
                     }
                 },
-                () = tokio::time::sleep(self.keep_alive) => out.extend_from_slice(b": keep-alive\n\n"),
+                () = tokio::time::sleep(self.keep_alive) => self.encoder.keep_alive(&mut out),
             }
         }
         (out, Some(self))

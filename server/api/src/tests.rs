@@ -1,5 +1,6 @@
 //! Whole-router tests over a fake engine and a fake gate.
 
+mod anthropic;
 mod bad_input;
 mod chat;
 mod completions;

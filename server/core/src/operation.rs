@@ -27,19 +27,25 @@ pub enum Api {
     Chat,
     /// `POST /v1/completions`.
     Completion,
+    /// `POST /v1/messages`.
+    Message,
+    /// `POST /v1/messages/count_tokens`.
+    CountTokens,
     /// `GET /v1/models` and below.
     Models,
 }
 
 impl Api {
     /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Completion, Self::Models];
+    pub const ALL: [Self; 5] = [Self::Chat, Self::Completion, Self::Message, Self::CountTokens, Self::Models];
 
     /// The name plugins see in `operation.api`, and logs carry.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Completion => "completion",
+            Self::Message => "message",
+            Self::CountTokens => "count-tokens",
             Self::Models => "models",
         }
     }

@@ -257,8 +257,10 @@ pub(crate) fn stable(text: &str) -> String {
         let end = rest[value..].find([',', '}']).unwrap() + value;
         out.push_str(&rest[..value]);
         let id = rest[value..end].trim_matches('"');
-        match id.split_once('-') {
-            Some((prefix, random)) if random.len() == 32 => out.extend(["\"", prefix, "-..\""]),
+        match id.split_once(['-', '_']) {
+            Some((_, random)) if random.len() == 32 => {
+                out.extend(["\"", id.trim_end_matches(random), "..\""]);
+            }
             _ if id.bytes().all(|byte| byte.is_ascii_digit()) => out.push('0'),
             _ => out.push_str(&rest[value..end]),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use mlx_gate_core::{
     Admission, Api, Constraints, Denial, EngineError, Event, FinishReason, Operation, Outcome, Phase,
     Refusal, Tags,
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::fakes::{
     Answered, FakeEngine, FakeGate, answer, app_with, finished, post, request, started, text,
 };
-use crate::routes::{ROUTES, Route};
+use crate::routes::{self, ROUTES, Route};
 use crate::{App, Config};
 
 pub(super) const CHAT: &str = "/v1/chat/completions";
@@ -37,6 +37,12 @@ fn good(route: &Route) -> Request<Body> {
     match route.path {
         CHAT => chat(&json!({})),
         "/v1/completions" => post(route.path, &json!({ "prompt": "x" })),
+        "/v1/messages" => {
+            post(route.path, &json!({ "max_tokens": 9, "messages": [{ "role": "user", "content": "x" }] }))
+        }
+        "/v1/messages/count_tokens" => {
+            post(route.path, &json!({ "messages": [{ "role": "user", "content": "x" }] }))
+        }
         "/v1/models" => request("GET", route.path, ""),
         "/v1/models/{*id}" => request("GET", "/v1/models/org/plain", ""),
         other => panic!("say how a good request to {other} looks"),
@@ -61,7 +67,8 @@ async fn every_route_goes_through_every_phase_in_order() {
         assert_eq!(gate.seen.operation(Phase::Authorize).api, route.api, "{}", route.path);
         let ended = gate.seen.ended().await;
         assert!(ended.ran, "{}", route.path);
-        assert_eq!((ended.route, ended.dialect, ended.status), (Some(route.path), route.dialect, 200));
+        let dialect = routes::dialect(Some(route), &HeaderMap::new());
+        assert_eq!((ended.route, ended.dialect, ended.status), (Some(route.path), dialect, 200));
     }
 }
 

@@ -1,0 +1,35 @@
+//! `POST /v1/messages`.
+
+mod request;
+mod response;
+mod stream;
+mod wire;
+
+use axum::body::Body;
+
+use crate::error::Error;
+use crate::generation::Generation;
+use crate::openai;
+use crate::permission::Permitted;
+use crate::routes::Call;
+use crate::sse;
+
+pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
+    let value = crate::body::json(&call.headers, body, call.app.config()).await?;
+    let request = request::MessagesRequest::read(value)?;
+    let (streaming, shows_thinking) = (request.streaming, request.shows_thinking);
+    let (permit, mut generation) =
+        Generation::begin(&call, request.into_asked(call.id.clone()), |_| Ok(())).await?;
+    let head = wire::Head::new(generation.model.clone(), generation.usage());
+    if streaming {
+        let encoder = stream::Events::new(head, shows_thinking, call.id.clone());
+        return Ok(permit.answer(sse::respond(generation, encoder, call.app.config().keep_alive)));
+    }
+    let mut answer = response::Collected::new(shows_thinking);
+    loop {
+        let (_, event) = generation.next().await?;
+        if let Some(message) = answer.push(event, &head) {
+            return Ok(permit.answer(openai::wire::json(&message)?));
+        }
+    }
+}

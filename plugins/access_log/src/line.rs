@@ -3,7 +3,7 @@
 
 use mlx_gate_plugin::pattern::listed;
 use mlx_gate_plugin::{Completed, Operation, Priority};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::AccessLog;
 use crate::privacy::Shown;
@@ -47,44 +47,71 @@ pub(crate) const FIELDS: [&str; 32] = [
 /// Before the name of a label that a tagger has set.
 pub(crate) const LABEL: &str = "mlx_gate.label.";
 
+/// Room for a line with everything usual in it, in bytes.
+const USUAL_LINE: usize = 1024;
+
 /// Longest text that a client chooses, in bytes.
 const LONGEST_TEXT: usize = 256;
 
 /// The line of a request, without its line feed.
 pub(crate) fn write(event: &Completed, log: &AccessLog) -> String {
-    let mut line = Line { fields: Map::new(), log };
+    let mut line = Line { text: Vec::with_capacity(USUAL_LINE), log };
     line.set("timestamp", rfc_3339(event.started_at_ms));
     line.set("mlx_gate.request.id", event.id.as_str());
     line.set("http.request.method", cut(&event.method));
-    line.set("http.route", event.route.as_deref());
+    line.set_any("http.route", event.route.as_deref());
     line.set("http.response.status_code", event.status);
     line.set("http.server.request.duration", seconds(event.total_us));
-    line.set("error.type", error_type(event));
-    line.set("client.address", event.peer.as_deref().and_then(|peer| log.privacy.address(peer)));
+    line.set_any("error.type", error_type(event));
+    line.set_any("client.address", event.peer.as_deref().and_then(|peer| log.privacy.address(peer)));
     line.set_people(event);
     if let Some(what) = &event.operation {
         line.set_generation(event, what);
     }
     line.set("mlx_gate.dialect", event.dialect.as_str());
     line.set("mlx_gate.outcome", event.outcome.as_str());
-    line.set("mlx_gate.refused_by", event.refused_by.as_deref());
+    line.set_any("mlx_gate.refused_by", event.refused_by.as_deref());
     line.set_tags(event);
-    line.set("mlx_gate.sample_rate", (log.sample < 1.0).then_some(log.sample));
-    Value::from(line.fields).to_string()
+    line.set_any("mlx_gate.sample_rate", (log.sample < 1.0).then_some(log.sample));
+    line.end()
 }
 
+/// A JSON object that is being written. A map of values, made first and written then, took two thirds of the plugin's time.
 struct Line<'a> {
-    fields: Map<String, Value>,
+    text: Vec<u8>,
     log: &'a AccessLog,
 }
 
 impl Line<'_> {
-    /// Sets a field, if it is wanted and there is something to say.
-    fn set(&mut self, name: &str, value: impl Into<Value>) {
-        let value = value.into();
-        if !value.is_null() && listed(self.log.fields.as_deref(), name) {
-            self.fields.insert(name.to_owned(), value);
+    /// Sets a field, if there is something to say.
+    fn set_any(&mut self, name: &str, value: Option<impl Serialize>) {
+        if let Some(value) = value {
+            self.set(name, value);
         }
+    }
+
+    /// Sets a field, if it is wanted.
+    fn set(&mut self, name: &str, value: impl Serialize) {
+        if !listed(self.log.fields.as_deref(), name) {
+            return;
+        }
+        self.text.push(if self.text.is_empty() { b'{' } else { b',' });
+        self.write(name);
+        self.text.push(b':');
+        self.write(&value);
+    }
+
+    fn write(&mut self, value: &(impl Serialize + ?Sized)) {
+        // Numbers and texts always have JSON, and memory takes all of it.
+        let _ = serde_json::to_writer(&mut self.text, value);
+    }
+
+    fn end(mut self) -> String {
+        if self.text.is_empty() {
+            self.text.push(b'{');
+        }
+        self.text.push(b'}');
+        String::from_utf8(self.text).unwrap_or_default()
     }
 
     /// `user` is who the authenticators say it is, `enduser` whom that caller says it asks for.
@@ -94,24 +121,24 @@ impl Line<'_> {
         match self.log.privacy.user {
             Shown::None | Shown::Truncated => {}
             Shown::Full => {
-                self.set("user.id", who.map(|who| who.subject.as_str()));
-                self.set("enduser.id", end_user.map(cut));
+                self.set_any("user.id", who.map(|who| who.subject.as_str()));
+                self.set_any("enduser.id", end_user.map(cut));
             }
             Shown::Hashed => {
                 let hash = |name: &str| self.log.privacy.hash(name);
                 let (user, end_user) = (who.map(|who| hash(&who.subject)), end_user.map(hash));
-                self.set("user.hash", user);
-                self.set("enduser.pseudo.id", end_user);
+                self.set_any("user.hash", user);
+                self.set_any("enduser.pseudo.id", end_user);
             }
         }
-        self.set("user.roles", who.filter(|who| !who.roles.is_empty()).map(|who| who.roles.clone()));
+        self.set_any("user.roles", who.map(|who| &who.roles).filter(|roles| !roles.is_empty()));
     }
 
     fn set_generation(&mut self, event: &Completed, what: &Operation) {
         self.set("gen_ai.provider.name", "mlx_gate");
         self.set("gen_ai.operation.name", operation_name(&what.api));
-        self.set("gen_ai.request.model", what.model.as_deref().map(cut));
-        self.set("gen_ai.request.max_tokens", what.max_output_tokens);
+        self.set_any("gen_ai.request.model", what.model.as_deref().map(cut));
+        self.set_any("gen_ai.request.max_tokens", what.max_output_tokens);
         if what.api == "models" {
             return;
         }
@@ -121,8 +148,8 @@ impl Line<'_> {
             "tool-calls" => Some("tool_calls"),
             _ => None,
         };
-        self.set("gen_ai.response.finish_reasons", reason.map(|reason| json!([reason])));
-        self.set("gen_ai.server.time_to_first_token", event.first_token_us.map(seconds));
+        self.set_any("gen_ai.response.finish_reasons", reason.map(|reason| [reason]));
+        self.set_any("gen_ai.server.time_to_first_token", event.first_token_us.map(seconds));
         if event.outcome == "denied" {
             return;
         }
@@ -135,9 +162,9 @@ impl Line<'_> {
 
     fn set_tags(&mut self, event: &Completed) {
         let own = event.principal.as_ref().and_then(|who| who.tenant.as_deref());
-        let Some(tags) = &event.tags else { return self.set("mlx_gate.tenant", own) };
-        self.set("mlx_gate.tenant", tags.tenant.as_deref().or(own));
-        self.set(
+        let Some(tags) = &event.tags else { return self.set_any("mlx_gate.tenant", own) };
+        self.set_any("mlx_gate.tenant", tags.tenant.as_deref().or(own));
+        self.set_any(
             "mlx_gate.priority",
             tags.priority.map(|priority| match priority {
                 Priority::Batch => "batch",
@@ -146,7 +173,7 @@ impl Line<'_> {
             }),
         );
         let named = event.operation.as_ref().and_then(|what| what.adapter.as_deref());
-        self.set("mlx_gate.adapter", named.or(tags.adapter.as_deref()).map(cut));
+        self.set_any("mlx_gate.adapter", named.or(tags.adapter.as_deref()).map(cut));
         for (name, value) in &tags.labels {
             self.set(&format!("{LABEL}{name}"), value.as_str());
         }

@@ -184,7 +184,7 @@ impl RawRule {
             return Err("a list that is empty fits nobody; leave it out to fit everybody".to_owned());
         }
         callers.anonymous = !callers.are_listed();
-        Ok(Rule { name, per, callers, models, limits })
+        Ok(Rule::new(name, per, callers, models, limits))
     }
 }
 

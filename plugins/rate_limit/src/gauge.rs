@@ -38,7 +38,7 @@ pub(crate) struct Standing {
 
 impl<'r> Gauge<'r> {
     pub(crate) fn new(rule: &'r Rule, limit: Limit, account: &str, tokens: u64, day: u64) -> Self {
-        let mut key = format!("{}/{account}", limit.kind.name());
+        let mut key = [limit.kind.name(), "/", account].concat();
         if matches!(limit.measure(), Measure::Daily) {
             // Writing to a string does not fail.
             let _ = write!(key, "/{day}");

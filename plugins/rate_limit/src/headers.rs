@@ -12,16 +12,20 @@ pub(crate) fn of(gauges: &[Gauge], standings: &[Standing]) -> Vec<(String, Strin
         let Some((gauge, standing)) = of_these.min_by_key(|(_, standing)| standing.remaining) else {
             continue;
         };
-        headers.push((format!("x-ratelimit-limit-{what}"), gauge.limit.most.to_string()));
-        headers.push((format!("x-ratelimit-remaining-{what}"), standing.remaining.to_string()));
-        headers.push((format!("x-ratelimit-reset-{what}"), duration(standing.reset_after_ms)));
+        let name = |of: &str| ["x-ratelimit-", of, "-", what].concat();
+        headers.push((name("limit"), gauge.limit.most.to_string()));
+        headers.push((name("remaining"), standing.remaining.to_string()));
+        headers.push((name("reset"), duration(standing.reset_after_ms)));
     }
     headers
 }
 
 /// As Go prints durations, and so OpenAI: `0s`, `17ms`, `1s`, `1.5s`, `6m0s`, `1h0m0.25s`.
 pub(crate) fn duration(ms: u64) -> String {
-    if (1..1000).contains(&ms) {
+    if ms == 0 {
+        return "0s".to_owned();
+    }
+    if ms < 1000 {
         return format!("{ms}ms");
     }
     let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);

@@ -14,6 +14,8 @@ pub(crate) struct Rule {
     pub(crate) models: Option<Vec<Pattern>>,
     /// None for those who are exempt.
     pub(crate) limits: Vec<Limit>,
+    /// What the names of all its accounts begin with, before they are hashed.
+    account: String,
 }
 
 /// What has a count of its own. Nothing of it: all requests are counted together.
@@ -25,6 +27,21 @@ pub(crate) struct Per {
 }
 
 impl Rule {
+    pub(crate) fn new(
+        name: Option<String>,
+        per: Per,
+        callers: Callers,
+        models: Option<Vec<Pattern>>,
+        limits: Vec<Limit>,
+    ) -> Self {
+        let mut account = format!("{per:?} ");
+        match &name {
+            Some(name) => add(&mut account, Some(name)),
+            None => add(&mut account, Some(&format!("{callers:?} {models:?}"))),
+        }
+        Self { name, per, callers, models, limits, account }
+    }
+
     pub(crate) fn is_about(&self, who: Option<&Principal>, what: &Operation) -> bool {
         let models = self.models.as_deref();
         let model = what.model.as_deref().map_or(models.is_none(), |model| listed(models, model));
@@ -40,12 +57,8 @@ impl Rule {
     /// with a name, when it comes to be about others. Hashed, because names of callers can be long, may hold anything, and
     /// need not lie about in a store.
     pub(crate) fn account(&self, who: Option<&Principal>, what: &Operation) -> String {
-        let mut text = String::with_capacity(128);
-        match &self.name {
-            Some(name) => add(&mut text, Some(name)),
-            None => add(&mut text, Some(&format!("{:?} {:?}", self.callers, self.models))),
-        }
-        // Each part with its length, so that no two accounts share a text. Whatever is absent is one account of its own.
+        let mut text = String::with_capacity(self.account.len() + 128);
+        text.push_str(&self.account);
         // A name is one caller's within a tenant; elsewhere somebody else may have it.
         if self.per.principal {
             add(&mut text, who.map(|who| who.subject.as_str()));
@@ -56,14 +69,13 @@ impl Rule {
         if self.per.model {
             add(&mut text, what.model.as_deref());
         }
-        let digest = crypto::sha256(format!("{:?} {text}", self.per).as_bytes());
-        digest[..16].iter().fold(String::with_capacity(32), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        let digest = crypto::sha256(text.as_bytes());
+        let letter = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+        digest[..16].iter().flat_map(|byte| [letter(byte >> 4), letter(byte & 15)]).collect()
     }
 }
 
+/// Each part with its length, so that no two accounts share a text. Whatever is absent is one account of its own.
 fn add(text: &mut String, part: Option<&str>) {
     // Writing to a string does not fail.
     let _ = match part {

@@ -207,6 +207,9 @@ pub enum Failure {
     /// It answered what it may not.
     #[error("answered {0}")]
     Answer(String),
+    /// It is not asked: what it reserved for earlier requests waits to be settled, and there is too much of it.
+    #[error("has too many reservations to settle before it can make another one")]
+    Behind,
 }
 
 fn or_none(names: &[String]) -> String {

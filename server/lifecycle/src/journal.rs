@@ -5,47 +5,27 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use mlx_gate_core::{GateCounters, Operation, Principal, Usage};
+use mlx_gate_core::GateCounters;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::generation::Generation;
-use crate::guest::{Completed, Settle};
-use crate::plugin::Plugin;
+use crate::guest::Completed;
 
 mod log;
+mod settling;
 
-/// Events that may wait for the loggers. Those that come on top are dropped.
-const QUEUE: usize = 8192;
-
-/// Settles that run at a time. Each takes a slot of the instance pool, which belongs to requests in the first place.
-const SETTLING: usize = 64;
+use settling::Settling;
+pub(crate) use settling::{Reserved, Settlement};
 
 /// The background of a gate.
 pub(crate) struct Journal {
     runtime: Handle,
-    /// Settles, and admissions that nobody waits for any more.
+    /// Those that settle, and admissions that nobody waits for any more.
     tasks: TaskTracker,
-    settling: Arc<Semaphore>,
-    queue: mpsc::Sender<log::Entry>,
+    settling: Arc<Settling>,
+    events: Arc<log::Queue>,
     counts: Arc<Counts>,
-}
-
-/// What became of a request's reservations.
-pub(crate) struct Settlement {
-    pub(crate) request: Arc<str>,
-    pub(crate) principal: Option<Arc<Principal>>,
-    pub(crate) reserved: Vec<Reserved>,
-    pub(crate) ran: bool,
-    pub(crate) usage: Usage,
-}
-
-/// One plugin's reservation, with what it was made for.
-pub(crate) struct Reserved {
-    pub(crate) plugin: Arc<Plugin>,
-    pub(crate) operation: Arc<Operation>,
-    pub(crate) ticket: u64,
 }
 
 #[derive(Default)]
@@ -61,25 +41,27 @@ struct Counts {
 impl Journal {
     /// Starts it on the current tokio runtime. It ends when nobody can write to it any more.
     pub(crate) fn start() -> Arc<Self> {
-        let (queue, entries) = mpsc::channel(QUEUE);
+        let events = Arc::new(log::Queue::default());
         let counts = Arc::new(Counts::default());
         let runtime = Handle::current();
-        runtime.spawn(log::run(entries, counts.clone()));
+        runtime.spawn(log::run(events.clone(), counts.clone()));
         let tasks = TaskTracker::new();
         // Waiting for a tracker ends when it is empty and closed; a closed one still takes tasks.
         tasks.close();
-        Arc::new(Self { runtime, tasks, settling: Arc::new(Semaphore::new(SETTLING)), queue, counts })
+        Arc::new(Self { runtime, tasks, settling: Arc::default(), events, counts })
     }
 
     /// Settles in the background.
     pub(crate) fn settle(&self, settlement: Settlement) {
-        let (settling, counts) = (self.settling.clone(), self.counts.clone());
-        self.carry_on(async move {
-            for reserved in &settlement.reserved {
-                let _turn = settling.acquire().await;
-                settle(&settlement, reserved, &counts).await;
-            }
-        });
+        if self.settling.put(settlement) {
+            let (settling, counts) = (self.settling.clone(), self.counts.clone());
+            self.carry_on(async move { settling.run(&counts).await });
+        }
+    }
+
+    /// Whether so many settlements wait that nothing more should be reserved.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.settling.is_behind()
     }
 
     /// Runs work to its end that nobody waits for but [`drain`](Self::drain).
@@ -89,8 +71,7 @@ impl Journal {
 
     /// Queues an event for the loggers of its generation.
     pub(crate) fn log(&self, generation: Arc<Generation>, completed: Completed) {
-        let event = log::Event { generation, completed };
-        if self.queue.try_send(log::Entry::Event(Box::new(event))).is_err() {
+        if !self.events.put(log::Event { generation, completed }) {
             self.counts.log_dropped.fetch_add(1, Relaxed);
         }
     }
@@ -103,11 +84,7 @@ impl Journal {
     /// Waits until all that has been begun is done.
     pub(crate) async fn drain(&self) {
         self.tasks.wait().await;
-        let (done, flushed) = oneshot::channel();
-        if self.queue.send(log::Entry::Flush(done)).await.is_ok() {
-            // An error says that the loggers' task is gone, and nothing is left to wait for.
-            let _ = flushed.await;
-        }
+        self.events.flush().await;
     }
 
     pub(crate) fn counters(&self) -> GateCounters {
@@ -123,26 +100,8 @@ impl Journal {
     }
 }
 
-/// In an instance of its own, and once: a settle that ran out of time may have done its work.
-async fn settle(settlement: &Settlement, reserved: &Reserved, counts: &Counts) {
-    let call = Settle {
-        principal: settlement.principal.as_deref(),
-        operation: &reserved.operation,
-        ticket: reserved.ticket,
-        ran: settlement.ran,
-        usage: settlement.usage,
-    };
-    match reserved.plugin.call_aside(&call).await {
-        Ok(()) => {
-            counts.settled.fetch_add(1, Relaxed);
-        }
-        Err(failure) => {
-            counts.settle_failures.fetch_add(1, Relaxed);
-            tracing::error!(
-                plugin = reserved.plugin.name(),
-                request = &*settlement.request,
-                "the plugin {failure} in `settle`; what it reserved for the request may stay reserved"
-            );
-        }
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.events.close();
     }
 }

@@ -116,8 +116,6 @@ impl Workbench {
     }
 
     async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, Failure> {
-        let (answer, instance) = self.plugin.call(None, call).await?;
-        self.plugin.give_back(instance);
-        Ok(answer)
+        self.plugin.call_aside(call).await
     }
 }

@@ -32,8 +32,22 @@ struct Arguments {
     /// The example `gate_server`, and wrk. Without them throughput is left out.
     server: Option<PathBuf>,
     wrk: Option<PathBuf>,
+    only: Only,
     as_json: bool,
     check: bool,
+}
+
+/// Which of the latencies are measured, and how often.
+#[derive(Clone)]
+struct Only {
+    name: Option<String>,
+    requests: usize,
+}
+
+impl Only {
+    fn includes(&self, name: &str) -> bool {
+        self.name.as_ref().is_none_or(|only| only == name)
+    }
 }
 
 fn main() -> Result<ExitCode> {
@@ -43,18 +57,19 @@ fn main() -> Result<ExitCode> {
     // Two workers as on the smallest of machines, and the work on one of them, as in the server.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let latency = {
-        let setting = setting.clone();
+        let (setting, only) = (setting.clone(), arguments.only.clone());
         runtime.spawn(async move {
             let mut report = Report::default();
-            chain::measure(&setting, &mut report).await?;
-            tokens::measure(&setting, &mut report).await?;
+            chain::measure(&setting, &only, &mut report).await?;
+            tokens::measure(&setting, &only, &mut report).await?;
             Ok::<_, Box<dyn Error + Send + Sync>>(report)
         })
     };
     report.append(runtime.block_on(latency)??);
     // Its threads would take part in what follows.
     runtime.shutdown_background();
-    if let (Some(server), Some(wrk)) = (&arguments.server, &arguments.wrk) {
+    let whole = arguments.only.name.is_none();
+    if let (Some(server), Some(wrk), true) = (&arguments.server, &arguments.wrk, whole) {
         throughput::measure(server, wrk, &setting, &mut report)?;
     }
     report.print(arguments.as_json);
@@ -69,11 +84,14 @@ impl Arguments {
     fn read(arguments: impl Iterator<Item = String>) -> Result<Self> {
         let (mut plugins, mut server, mut wrk) = (None, None, None);
         let (mut as_json, mut check) = (false, false);
+        let mut only = Only { name: None, requests: 20_000 };
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--json" => as_json = true,
                 "--check" => check = true,
+                "--only" => only.name = arguments.next(),
+                "--requests" => only.requests = arguments.next().ok_or("--requests N")?.parse()?,
                 "--server" => server = arguments.next().map(PathBuf::from),
                 "--wrk" => wrk = arguments.next().map(PathBuf::from),
                 _ if plugins.is_none() && !argument.starts_with('-') => {
@@ -82,7 +100,7 @@ impl Arguments {
                 _ => return Err(format!("unknown argument `{argument}`").into()),
             }
         }
-        let usage = "usage: gate_bench FOLDER-OF-PLUGINS [--server PROGRAM --wrk PROGRAM] [--json] [--check]";
-        Ok(Self { plugins: plugins.ok_or(usage)?, server, wrk, as_json, check })
+        let usage = "usage: gate_bench FOLDER-OF-PLUGINS [--server PROGRAM --wrk PROGRAM] [--only NAME] [--requests N] [--json] [--check]";
+        Ok(Self { plugins: plugins.ok_or(usage)?, server, wrk, only, as_json, check })
     }
 }

@@ -13,18 +13,21 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mlx_gate_core::Secret;
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::chain;
 use crate::report::Report;
 use crate::requests;
 use crate::setting::{Isolation, Setting};
+use crate::{Only, Result};
 
 /// Tokens in turn, so that none is in a cache of anybody's.
 const TOKENS: usize = 64;
 
-pub(crate) async fn measure(setting: &Setting, report: &mut Report) -> Result<()> {
+pub(crate) async fn measure(setting: &Setting, only: &Only, report: &mut Report) -> Result<()> {
     let signers = [("rs256", Signer::rsa()?), ("es256", Signer::p256()?)];
     for (name, signer) in &signers {
+        if !only.includes(name) {
+            continue;
+        }
         let file = setting.file(&format!("{name}.json"));
         std::fs::write(&file, json!({ "keys": [signer.public_key()] }).to_string())?;
         let options = [
@@ -36,7 +39,7 @@ pub(crate) async fn measure(setting: &Setting, report: &mut Report) -> Result<()
         let gate = Setting::gate(&[setting.plugin("auth_jwt", Isolation::Fresh, &options)]).await?;
         let tokens = (0..TOKENS).map(|number| signer.token(number)).collect::<Result<Vec<_>>>()?;
         let heads = (0..).map(|number: usize| requests::head(number, &tokens[number % TOKENS]));
-        report.times(name, &chain::authenticate(&gate, heads).await?);
+        report.times(name, &chain::authenticate(&gate, heads, only.requests).await?);
     }
     Ok(())
 }

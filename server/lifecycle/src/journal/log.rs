@@ -1,17 +1,21 @@
 //! The loggers' queue and what empties it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use mlx_gate_core::Phase;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::Counts;
 use crate::generation::Generation;
 use crate::guest::{Completed, Log};
+
+/// Events that may wait for the loggers. Those that come on top are dropped.
+const MOST: usize = 8192;
 
 /// Events handed over at once, at the most.
 const BATCH: usize = 128;
@@ -22,10 +26,24 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Dropped events are reported this often, at the most.
 const REPORTING: Duration = Duration::from_secs(5);
 
-pub(super) enum Entry {
-    Event(Box<Event>),
-    /// Answered once everything queued before has been handed over.
-    Flush(oneshot::Sender<()>),
+/// Events on their way to the loggers.
+///
+/// Whoever empties it is woken by the first event and by the one that fills a batch, and not by each: waking a thread takes
+/// longer than writing an event down, and requests would pay for it.
+#[derive(Default)]
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    events: VecDeque<Event>,
+    /// Events that were put in, ever.
+    put: u64,
+    /// Each is answered once so many events have been handed over.
+    flushes: Vec<(u64, oneshot::Sender<()>)>,
+    is_closed: bool,
 }
 
 pub(super) struct Event {
@@ -33,39 +51,92 @@ pub(super) struct Event {
     pub(super) completed: Completed,
 }
 
-/// Ends with the last sender.
-pub(super) async fn run(mut entries: mpsc::Receiver<Entry>, counts: Arc<Counts>) {
-    let mut drops = Drops::default();
-    while let Some(first) = entries.recv().await {
-        let (batch, flush) = gather(first, &mut entries).await;
-        deliver(batch, &counts).await;
-        drops.report(counts.log_dropped.load(Relaxed));
-        if let Some(flush) = flush {
-            // Whoever asked may have stopped waiting.
-            let _ = flush.send(());
+impl Queue {
+    /// Whether there was room for the event.
+    pub(super) fn put(&self, event: Event) -> bool {
+        let mut waiting = self.waiting();
+        if waiting.events.len() >= MOST {
+            return false;
         }
+        waiting.events.push_back(event);
+        waiting.put += 1;
+        let is_news = matches!(waiting.events.len(), 1 | BATCH);
+        drop(waiting);
+        if is_news {
+            self.changed.notify_one();
+        }
+        true
+    }
+
+    /// Waits until everything that is in it by now has been handed over.
+    pub(super) async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        {
+            let mut waiting = self.waiting();
+            let put = waiting.put;
+            waiting.flushes.push((put, done));
+        }
+        self.changed.notify_one();
+        // An error says that the loggers' task is gone, and nothing is left to wait for.
+        let _ = flushed.await;
+    }
+
+    /// What is in it is still handed over, and then its task ends.
+    pub(super) fn close(&self) {
+        self.waiting().is_closed = true;
+        self.changed.notify_one();
+    }
+
+    /// The next batch: full, or as large as it is when its first event has waited long enough. `None` is the end.
+    async fn batch(&self) -> Option<Vec<Event>> {
+        self.until(|waiting| waiting.is_due() || !waiting.events.is_empty()).await;
+        // Where it takes too long, what is there is enough.
+        let _ = timeout_at(Instant::now() + PATIENCE, self.until(Waiting::is_due)).await;
+        let mut waiting = self.waiting();
+        if waiting.events.is_empty() && waiting.is_closed {
+            return None;
+        }
+        let count = waiting.events.len().min(BATCH);
+        Some(waiting.events.drain(..count).collect())
+    }
+
+    async fn until(&self, holds: impl Fn(&Waiting) -> bool) {
+        while !holds(&self.waiting()) {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Answers those who wait for no more than has been handed over.
+    fn answer_flushes(&self) {
+        let mut waiting = self.waiting();
+        let handed_over = waiting.put - waiting.events.len() as u64;
+        for (_, done) in waiting.flushes.extract_if(.., |(put, _)| *put <= handed_over) {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing that is done under the lock leaves it half done.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes what there is, up to a batch, and waits a little for more. A flush ends the wait.
-async fn gather(
-    first: Entry,
-    entries: &mut mpsc::Receiver<Entry>,
-) -> (Vec<Event>, Option<oneshot::Sender<()>>) {
-    let until = Instant::now() + PATIENCE;
-    let mut batch = Vec::new();
-    let mut next = Some(first);
-    while let Some(entry) = next {
-        match entry {
-            Entry::Flush(flush) => return (batch, Some(flush)),
-            Entry::Event(event) => batch.push(*event),
-        }
-        if batch.len() == BATCH {
-            break;
-        }
-        next = timeout_at(until, entries.recv()).await.ok().flatten();
+impl Waiting {
+    /// Whether a batch should go out at once, however small.
+    fn is_due(&self) -> bool {
+        self.events.len() >= BATCH || !self.flushes.is_empty() || self.is_closed
     }
-    (batch, None)
+}
+
+/// Hands batches over until the queue is closed and empty.
+pub(super) async fn run(queue: Arc<Queue>, counts: Arc<Counts>) {
+    let mut drops = Drops::default();
+    while let Some(batch) = queue.batch().await {
+        deliver(batch, &counts).await;
+        drops.report(counts.log_dropped.load(Relaxed));
+        queue.answer_flushes();
+    }
 }
 
 /// Hands a batch to the loggers. Each request goes to those of its generation, in the order in which requests ended.

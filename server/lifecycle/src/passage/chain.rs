@@ -83,7 +83,10 @@ impl Request {
                 break;
             }
             let call = Admit { principal: self.principal.get().map(Arc::as_ref), operation };
-            let answer = self.ask(place, plugin, &call).await;
+            let answer = match self.journal.is_behind() {
+                false => self.ask(place, plugin, &call).await,
+                true => Err(Failure::Behind),
+            };
             if let Ok(answer::Admission::Reserve(reservation)) = &answer {
                 let (plugin, operation) = (plugin.clone(), operation.clone());
                 self.reserve(Reserved { plugin, operation, ticket: reservation.ticket });

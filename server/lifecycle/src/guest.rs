@@ -14,6 +14,7 @@ use crate::host::State;
 use crate::plugin::Description;
 use crate::{Failure, Problem};
 
+mod function;
 mod v0_1;
 
 /// The versions of the interface this server runs.

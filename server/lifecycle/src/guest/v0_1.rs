@@ -3,56 +3,73 @@
 use mlx_gate_core::{Constraints, Denial, Operation, Phase, Principal, Priority, Secret, Tags, Usage};
 use wasmtime::component::InstancePre;
 
+use super::function::{Function, Signature, signatures};
 use super::{Admit, Authenticate, Authorize, Completed, Configuration, Info, Log, Settle, Tag};
 use crate::Failure;
 use crate::answer::{Admission, Authentication, Authorization, Grant, Reservation, TagSet};
-use crate::bindings::v0_1::exports::mlx_gate::plugin::{
-    authenticate, authorize, lifecycle, logging, rate_limit, tagging,
-};
+use crate::bindings::v0_1::exports::mlx_gate::plugin::{authenticate, authorize, lifecycle, rate_limit};
 use crate::bindings::v0_1::mlx_gate::plugin::types as wit;
 use crate::call::Instance;
 use crate::host::State;
 
-/// Where a plugin's exports are. A plugin is only asked in phases that it exports.
-pub(crate) struct Exports {
-    lifecycle: lifecycle::GuestIndices,
-    authenticate: Option<authenticate::GuestIndices>,
-    authorize: Option<authorize::GuestIndices>,
-    rate_limit: Option<rate_limit::GuestIndices>,
-    tagging: Option<tagging::GuestIndices>,
-    logging: Option<logging::GuestIndices>,
+signatures! {
+    Describe: () => (lifecycle::Info,);
+    Configure: (&'a str, &'a [lifecycle::HostFile<'a>]) => (Result<(), String>,);
+    SelfTest: () => (Result<(), String>,);
+    Check: (wit::RequestHead<'a>,) => (authenticate::Verdict,);
+    Allow: (Option<wit::PrincipalParam<'a>>, wit::Operation<'a>) => (authorize::Verdict,);
+    Reserve: (Option<wit::PrincipalParam<'a>>, wit::Operation<'a>) => (rate_limit::Verdict,);
+    Release: (Option<wit::PrincipalParam<'a>>, wit::Operation<'a>, u64, rate_limit::Ending, wit::Usage) => ();
+    Mark: (Option<wit::PrincipalParam<'a>>, wit::Operation<'a>) => (wit::TagsResult,);
+    Write: (&'a [wit::Completed<'a>],) => ();
 }
 
-/// Loads an export's functions in an instance and calls one of them.
-macro_rules! call {
-    ($instance:ident, $indices:expr, $function:ident($($argument:expr),*)) => {{
-        let export = $indices
-            .load(&mut $instance.store, &$instance.inner)
-            .map_err(|error| $instance.explain(&error))?;
-        let answer = export.$function(&mut $instance.store $(, $argument)*).await;
-        answer.map_err(|error| $instance.explain(&error))?
-    }};
+/// A plugin's functions. A plugin is only asked in phases that it exports.
+pub(crate) struct Exports {
+    describe: Function<Describe>,
+    configure: Function<Configure>,
+    self_test: Function<SelfTest>,
+    authenticate: Option<Function<Check>>,
+    authorize: Option<Function<Allow>>,
+    admit: Option<Function<Reserve>>,
+    settle: Option<Function<Release>>,
+    tag: Option<Function<Mark>>,
+    log: Option<Function<Write>>,
 }
+
+const LIFECYCLE: &str = "mlx-gate:plugin/lifecycle@0.1.0";
+const AUTHENTICATE: &str = "mlx-gate:plugin/authenticate@0.1.0";
+const AUTHORIZE: &str = "mlx-gate:plugin/authorize@0.1.0";
+const RATE_LIMIT: &str = "mlx-gate:plugin/rate-limit@0.1.0";
+const TAGGING: &str = "mlx-gate:plugin/tagging@0.1.0";
+const LOGGING: &str = "mlx-gate:plugin/logging@0.1.0";
 
 impl Exports {
     pub(crate) fn find(component: &InstancePre<State>, phases: &[Phase]) -> wasmtime::Result<Self> {
+        fn of<S: Signature>(
+            component: &InstancePre<State>,
+            is_exported: bool,
+            interface: &str,
+            name: &str,
+        ) -> wasmtime::Result<Option<Function<S>>> {
+            is_exported.then(|| Function::find(component, interface, name)).transpose()
+        }
         let has = |phase| phases.contains(&phase);
         Ok(Self {
-            lifecycle: lifecycle::GuestIndices::new(component)?,
-            authenticate: has(Phase::Authenticate)
-                .then(|| authenticate::GuestIndices::new(component))
-                .transpose()?,
-            authorize: has(Phase::Authorize).then(|| authorize::GuestIndices::new(component)).transpose()?,
-            rate_limit: has(Phase::RateLimit)
-                .then(|| rate_limit::GuestIndices::new(component))
-                .transpose()?,
-            tagging: has(Phase::Tag).then(|| tagging::GuestIndices::new(component)).transpose()?,
-            logging: has(Phase::Log).then(|| logging::GuestIndices::new(component)).transpose()?,
+            describe: Function::find(component, LIFECYCLE, "describe")?,
+            configure: Function::find(component, LIFECYCLE, "configure")?,
+            self_test: Function::find(component, LIFECYCLE, "self-test")?,
+            authenticate: of(component, has(Phase::Authenticate), AUTHENTICATE, "check")?,
+            authorize: of(component, has(Phase::Authorize), AUTHORIZE, "check")?,
+            admit: of(component, has(Phase::RateLimit), RATE_LIMIT, "admit")?,
+            settle: of(component, has(Phase::RateLimit), RATE_LIMIT, "settle")?,
+            tag: of(component, has(Phase::Tag), TAGGING, "tag")?,
+            log: of(component, has(Phase::Log), LOGGING, "log")?,
         })
     }
 
     pub(super) async fn describe(&self, instance: &mut Instance) -> Result<Info, Failure> {
-        let info = call!(instance, self.lifecycle, call_describe());
+        let info = self.describe.call(instance, ()).await?.0;
         Ok(Info {
             name: info.name,
             version: info.version,
@@ -72,11 +89,11 @@ impl Exports {
             .iter()
             .map(|file| lifecycle::HostFile { path: &file.path, content: &file.content })
             .collect();
-        Ok(call!(instance, self.lifecycle, call_configure(configuration.json.expose(), &files)))
+        Ok(self.configure.call(instance, (configuration.json.expose(), &files)).await?.0)
     }
 
     pub(super) async fn self_test(&self, instance: &mut Instance) -> Result<Result<(), String>, Failure> {
-        Ok(call!(instance, self.lifecycle, call_self_test()))
+        Ok(self.self_test.call(instance, ()).await?.0)
     }
 
     pub(super) async fn authenticate(
@@ -98,7 +115,7 @@ impl Exports {
             credentials: &credentials,
             headers: &headers,
         };
-        let verdict = call!(instance, exported(self.authenticate.as_ref()), call_check(head));
+        let (verdict,) = exported(self.authenticate.as_ref()).call(instance, (head,)).await?;
         Ok(match verdict {
             authenticate::Verdict::Abstain(challenge) => Authentication::Abstain(challenge),
             authenticate::Verdict::Allow(grant) => Authentication::Allow(Grant {
@@ -116,8 +133,8 @@ impl Exports {
     ) -> Result<Authorization, Failure> {
         let who = call.principal.map(Caller::new);
         let who = who.as_ref().map(Caller::principal);
-        let verdict =
-            call!(instance, exported(self.authorize.as_ref()), call_check(who, operation(call.operation)));
+        let asked = (who, operation(call.operation));
+        let (verdict,) = exported(self.authorize.as_ref()).call(instance, asked).await?;
         Ok(match verdict {
             authorize::Verdict::NoOpinion => Authorization::NoOpinion,
             authorize::Verdict::Allow(constraints) => Authorization::Allow(constraints_from(constraints)),
@@ -132,8 +149,8 @@ impl Exports {
     ) -> Result<Admission, Failure> {
         let who = call.principal.map(Caller::new);
         let who = who.as_ref().map(Caller::principal);
-        let verdict =
-            call!(instance, exported(self.rate_limit.as_ref()), call_admit(who, operation(call.operation)));
+        let asked = (who, operation(call.operation));
+        let (verdict,) = exported(self.admit.as_ref()).call(instance, asked).await?;
         Ok(match verdict {
             rate_limit::Verdict::Pass => Admission::Pass,
             rate_limit::Verdict::Reserve(reservation) => {
@@ -147,19 +164,15 @@ impl Exports {
         let who = call.principal.map(Caller::new);
         let who = who.as_ref().map(Caller::principal);
         let ending = if call.ran { rate_limit::Ending::Ran } else { rate_limit::Ending::NotRun };
-        let what = operation(call.operation);
-        call!(
-            instance,
-            exported(self.rate_limit.as_ref()),
-            call_settle(who, what, call.ticket, ending, usage(call.usage))
-        );
-        Ok(())
+        let told = (who, operation(call.operation), call.ticket, ending, usage(call.usage));
+        exported(self.settle.as_ref()).call(instance, told).await
     }
 
     pub(super) async fn tag(&self, instance: &mut Instance, call: &Tag<'_>) -> Result<TagSet, Failure> {
         let who = call.principal.map(Caller::new);
         let who = who.as_ref().map(Caller::principal);
-        let tags = call!(instance, exported(self.tagging.as_ref()), call_tag(who, operation(call.operation)));
+        let asked = (who, operation(call.operation));
+        let (tags,) = exported(self.tag.as_ref()).call(instance, asked).await?;
         Ok(TagSet {
             tenant: tags.tenant,
             priority: tags.priority.map(|priority| match priority {
@@ -178,8 +191,7 @@ impl Exports {
     pub(super) async fn log(&self, instance: &mut Instance, call: &Log<'_>) -> Result<(), Failure> {
         let events: Vec<_> = call.events.iter().map(|event| Event::new(event)).collect();
         let events: Vec<_> = events.iter().map(Event::completed).collect();
-        call!(instance, exported(self.logging.as_ref()), call_log(&events));
-        Ok(())
+        exported(self.log.as_ref()).call(instance, (&events,)).await
     }
 }
 

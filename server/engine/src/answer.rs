@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use mlx_gate_core::{Event, FinishReason, Prepared};
+use mlx_gate_core::{Event, FinishReason, Prepared, TokenLogprob};
 
 use crate::output::OutputParser;
+use crate::sampler::Chosen;
 use crate::stop::StopStrings;
 use crate::text::{Beginning, Detokenizer, ModelText};
 
@@ -19,6 +20,8 @@ pub(crate) struct Answer {
     /// A stop string was found: nothing behind it is shown.
     stopped: bool,
     output: OutputParser,
+    /// Log probabilities of tokens of which nothing is shown yet.
+    logprobs: Vec<TokenLogprob>,
     tokens: u32,
     reasoning_tokens: u32,
 }
@@ -41,17 +44,21 @@ impl Answer {
             stop: StopStrings::new(&prepared.stop),
             stopped: false,
             output: OutputParser::new(prepared.format),
+            logprobs: Vec::new(),
             tokens: 0,
             reasoning_tokens: 0,
         }
     }
 
-    /// Takes the next token, appends the events it makes certain, and says whether it ends the answer.
-    pub(crate) fn push(&mut self, token: u32, events: &mut Vec<Event>) -> bool {
+    /// Takes the next token with its log probability, appends the events it makes certain, and says whether it ends the
+    /// answer.
+    pub(crate) fn push(&mut self, token: u32, chosen: Option<Chosen>, events: &mut Vec<Event>) -> bool {
+        let before = events.len();
         self.tokens += 1;
         if self.stop_tokens.contains(&token) {
             return true;
         }
+        self.logprobs.extend(chosen.map(|chosen| self.logprob(token, chosen)));
         let mut text = String::new();
         self.detokenizer.push(token, &mut text);
         let released = self.stop.push(&text);
@@ -61,12 +68,14 @@ impl Answer {
         if reasoning && self.output.in_reasoning() {
             self.reasoning_tokens += 1;
         }
+        self.show_logprobs(before, events);
         self.stopped = released.stopped;
         released.stopped
     }
 
     /// Appends what was held back and says how the answer ended.
     pub(crate) fn finish(&mut self, ending: Ending, events: &mut Vec<Event>) -> FinishReason {
+        let before = events.len();
         if !self.stopped {
             let mut text = String::new();
             self.detokenizer.finish(&mut text);
@@ -77,12 +86,30 @@ impl Answer {
             self.output.push(&released.text, events);
         }
         self.output.finish(events);
+        self.show_logprobs(before, events);
+        // What is left showed nothing: tags, or the beginning of a stop string, which is not to be shown.
+        if !self.stopped && !self.logprobs.is_empty() {
+            events.push(Event::Logprobs(std::mem::take(&mut self.logprobs)));
+        }
         match ending {
             // A call that ran into the limit may be half of one, so clients have to learn that it was cut.
             Ending::Length => FinishReason::Length,
             Ending::Stop if self.output.has_calls() => FinishReason::ToolCalls,
             Ending::Stop => FinishReason::Stop,
         }
+    }
+
+    /// Puts the log probabilities that wait in front of the pieces from `before` on, if there are any.
+    fn show_logprobs(&mut self, before: usize, events: &mut Vec<Event>) {
+        if !self.logprobs.is_empty() && events.len() > before {
+            events.insert(before, Event::Logprobs(std::mem::take(&mut self.logprobs)));
+        }
+    }
+
+    fn logprob(&self, token: u32, chosen: Chosen) -> TokenLogprob {
+        let bytes = |token| self.detokenizer.token_bytes(token).to_vec();
+        let top = chosen.top.into_iter().map(|(token, logprob)| (token, bytes(token), logprob)).collect();
+        TokenLogprob { token, bytes: bytes(token), logprob: chosen.logprob, top }
     }
 
     /// The stop string that ended the answer.

@@ -170,12 +170,15 @@ impl Engine for LocalEngine {
         }
         let place = self.waiting.enter().map_err(|waiting| EngineError::Overloaded { waiting })?;
         let (sender, events) = mpsc::unbounded_channel();
-        let greedy = prepared.sampling.is_plain_greedy();
+        // Log probabilities take the logits, which stay on the device where it chooses.
+        let on_device = prepared.sampling.is_plain_greedy() && prepared.logprobs.is_none();
         let job = Job {
             model,
             max_output_tokens: prepared.max_output_tokens,
             answer: Answer::new(&served.text, Arc::clone(&served.stop_tokens), &prepared),
-            sampler: (!greedy).then(|| RowSampler::new(prepared.sampling, &prepared.prompt)),
+            sampler: (!on_device).then(|| {
+                RowSampler::new(prepared.sampling, &prepared.prompt).with_logprobs(prepared.logprobs)
+            }),
             kv_bytes: served.kv_bytes(prepared.prompt.len(), prepared.max_output_tokens),
             prompt: prepared.prompt,
             events: sender,

@@ -1,8 +1,8 @@
 //! From a request to tokens and numbers the scheduler can rely on. Runs beside the device.
 
 use mlx_gate_core::{
-    Conversation, EngineError, OutputFormat, Prepared, Prompt, Request, Sampling, SamplingOverrides,
-    Tokenize, Tokenized, ToolChoice,
+    Conversation, EngineError, MOST_LOGPROBS, OutputFormat, Prepared, Prompt, Request, Sampling,
+    SamplingOverrides, Tokenize, Tokenized, ToolChoice,
 };
 
 use crate::served::Served;
@@ -39,6 +39,10 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
     if request.stop.iter().any(String::is_empty) {
         return Err(invalid("stop", "a stop string is empty; leave it out".to_owned()));
     }
+    if let Some(logprobs) = request.logprobs.filter(|logprobs| *logprobs > MOST_LOGPROBS) {
+        let message = format!("{logprobs} alternatives are asked for, but {MOST_LOGPROBS} are the most");
+        return Err(invalid("logprobs", message));
+    }
     let continues = !matches!(request.prompt, Prompt::Chat(_));
     let tools = match &request.prompt {
         Prompt::Chat(conversation) => conversation.offered_tools().into(),
@@ -71,9 +75,6 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
 fn check_supported(request: &Request) -> Result<(), EngineError> {
     let refused =
         |field, what: &str| Err(invalid(field, format!("{what} is not supported here; leave it out")));
-    if request.logprobs.is_some() {
-        return refused("logprobs", "giving log probabilities");
-    }
     if request.grammar.is_some() {
         return refused("grammar", "an answer bound to a grammar");
     }

@@ -21,7 +21,12 @@ use mlx_gate_core::{Sampling, decoder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
+mod logprobs;
 mod weights;
+
+pub use logprobs::Chosen;
+
+use logprobs::Logprobs;
 
 /// Tokens of a block, see [`RowSampler::gather`].
 const BLOCK: usize = 32;
@@ -40,6 +45,8 @@ pub struct RowSampler {
     /// Tokens of prompt and answer with the number of times each stands in the answer. Only kept where a penalty needs
     /// it.
     seen: HashMap<u32, u32>,
+    /// Where log probabilities are asked for.
+    logprobs: Option<Logprobs>,
     /// These two are kept between tokens for their allocations only.
     candidates: Vec<Candidate>,
     bounds: Vec<f32>,
@@ -65,7 +72,19 @@ impl RowSampler {
         } else {
             HashMap::new()
         };
-        Self { sampling, random, seen, candidates: Vec::new(), bounds: Vec::new() }
+        Self { sampling, random, seen, logprobs: None, candidates: Vec::new(), bounds: Vec::new() }
+    }
+
+    /// With the log probability of each token it chooses, and of this many likeliest ones.
+    #[must_use]
+    pub fn with_logprobs(mut self, top: Option<u32>) -> Self {
+        self.logprobs = top.map(|top| Logprobs::new(top as usize));
+        self
+    }
+
+    /// The log probability of the token chosen last, where that is asked for. It is given once.
+    pub fn take_logprobs(&mut self) -> Option<Chosen> {
+        self.logprobs.as_mut()?.take()
     }
 
     fn adjust(&self, logits: &mut [f32]) {
@@ -167,6 +186,9 @@ impl Candidate {
 
 impl decoder::Sampler for RowSampler {
     fn sample(&mut self, logits: &mut [f32]) -> Option<u32> {
+        if let Some(logprobs) = &mut self.logprobs {
+            logprobs.observe(logits);
+        }
         self.adjust(logits);
         let likeliest = weights::largest(logits);
         if likeliest == f32::NEG_INFINITY {
@@ -179,6 +201,9 @@ impl decoder::Sampler for RowSampler {
             logits.iter().position(|&logit| logit >= likeliest)? as u32
         };
         self.remember(token);
+        if let Some(logprobs) = &mut self.logprobs {
+            logprobs.choose(token);
+        }
         Some(token)
     }
 }

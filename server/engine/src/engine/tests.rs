@@ -138,6 +138,37 @@ async fn stop_strings_end_the_answer_unseen() {
     assert_eq!(finished(&events).0, FinishReason::Stop);
 }
 
+/// The texts and the tokens of log probabilities, in the order in which they come.
+fn with_logprobs(events: &[Event]) -> Vec<String> {
+    let one = |event: &Event| match event {
+        Event::Text(text) => Some(text.clone()),
+        Event::Logprobs(tokens) => {
+            Some(format!("{:?}", tokens.iter().map(|token| token.token).collect::<Vec<_>>()))
+        }
+        _ => None,
+    };
+    events.iter().filter_map(one).collect()
+}
+
+#[tokio::test]
+async fn log_probabilities_come_before_the_text_of_their_tokens() {
+    let engine = engine(Config::default(), fake::says("aé-.x"));
+    let request = Request { stop: vec!["-+".to_owned(), ".x".to_owned()], logprobs: Some(2), ..text("p") };
+    // Greedy, so that without log probabilities the device would choose.
+    let sampling = SamplingOverrides { temperature: Some(0.0), ..SamplingOverrides::default() };
+    let said = events(&engine, Request { sampling, ..request.clone() }).await;
+    assert_eq!(with_logprobs(&said), ["[97]", "a", "[195, 169]", "é", "[45, 46]", "-"]);
+    let Some(Event::Logprobs(first)) = said.get(1) else { panic!("no log probabilities: {said:?}") };
+    // The fake model's logits are 150 for its token, and 0 for all others.
+    assert_eq!((first[0].bytes.as_slice(), first[0].logprob), (b"a".as_slice(), 0.0));
+    assert_eq!(first[0].top, [(97, b"a".to_vec(), 0.0), (0, vec![0], -150.0)]);
+    let Some(Event::Finished(end)) = said.last() else { panic!("not finished: {said:?}") };
+    assert_eq!(end.stop_sequence.as_deref(), Some(".x"));
+
+    let cut = Request { max_output_tokens: Some(2), ..request };
+    assert_eq!(with_logprobs(&events(&engine, cut).await), ["[97]", "a", "[195]", "\u{fffd}"]);
+}
+
 #[tokio::test]
 async fn text_held_back_is_shown_at_the_limit() {
     let engine = engine(Config::default(), fake::says("abc€"));

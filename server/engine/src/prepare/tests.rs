@@ -2,8 +2,8 @@ use std::sync::LazyLock;
 
 use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::{
-    Conversation, EngineError, Message, OutputFormat, Prompt, ReasoningSyntax, Request, Role, Sampling,
-    SamplingOverrides,
+    Conversation, EngineError, Grammar, Message, OutputFormat, Prompt, ReasoningSyntax, Request, Role,
+    Sampling, SamplingOverrides,
 };
 use serde_json::json;
 
@@ -95,6 +95,8 @@ fn mistakes_are_named_by_their_field() {
         ("prompt", text("")),
         ("prompt", request(Prompt::Tokens(Vec::new()))),
         ("prompt", request(Prompt::Tokens(vec![1, 257]))),
+        ("logprobs", Request { logprobs: Some(21), ..text("p") }),
+        ("grammar", Request { grammar: Some(Grammar::JsonObject), ..text("p") }),
         ("max_output_tokens", Request { max_output_tokens: Some(0), ..text("p") }),
         ("stop", Request { stop: vec!["a".to_owned(), String::new()], ..text("p") }),
         ("temperature", sampling(SamplingOverrides { temperature: Some(-1.0), ..default() })),

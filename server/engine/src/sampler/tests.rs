@@ -191,3 +191,56 @@ fn bias_moves_the_choice_and_ignores_what_is_outside() {
     let counts = frequencies(parameters, &[2.0, 1.0, 1.0], 1_000);
     assert_eq!(counts[0], 0);
 }
+
+/// Softmax as the textbook has it: e^x / sum(e^x), in f64.
+fn log_softmax(logits: &[f32]) -> Vec<f32> {
+    let numbers = || logits.iter().map(|&logit| f64::from(logit).exp()).filter(|power| !power.is_nan());
+    let sum: f64 = numbers().sum();
+    logits.iter().map(|&logit| (f64::from(logit).exp() / sum).ln() as f32).collect()
+}
+
+#[test]
+fn log_probabilities_are_those_of_the_logits_as_they_came() {
+    let logits = [1.0, -2.5, 4.0, 4.0, f32::NAN, -INF, 0.0];
+    let expected = log_softmax(&logits);
+    // By hand: e^1 + e^-2.5 + 2 e^4 + e^0 = 112.997, whose logarithm is 4.72735.
+    assert!((expected[2] - (4.0 - 4.727_35)).abs() < 1e-4, "{expected:?}");
+    let altered = Sampling {
+        temperature: 0.3,
+        top_k: 1,
+        logit_bias: vec![(6, 100.0)],
+        repetition_penalty: 1.5,
+        presence_penalty: 1.0,
+        ..sampling()
+    };
+    for (parameters, token) in [(greedy(), 2), (altered, 6)] {
+        let mut sampler = RowSampler::new(parameters, &[2]).with_logprobs(Some(3));
+        for _ in 0..2 {
+            assert_eq!(sampler.sample(&mut logits.to_vec()), Some(token));
+            let chosen = sampler.take_logprobs().expect("asked for");
+            assert!((chosen.logprob - expected[token as usize]).abs() < 1e-6, "{chosen:?}");
+            assert_eq!(chosen.top.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [2, 3, 0]);
+            for (token, logprob) in chosen.top {
+                assert!((logprob - expected[token as usize]).abs() < 1e-6, "{token}: {logprob}");
+            }
+            assert_eq!(sampler.take_logprobs(), None, "each is given once");
+        }
+    }
+}
+
+#[test]
+fn the_likeliest_tokens_are_what_a_full_sort_gives() {
+    let mut random = ChaCha12Rng::seed_from_u64(9);
+    for top in [0, 1, 5, 20] {
+        let logits = random_logits(&mut random, 1_000);
+        let mut sampler = RowSampler::new(sampling(), &[]).with_logprobs(Some(top));
+        sampler.sample(&mut logits.clone()).expect("usable logits");
+        let mut sorted: Vec<u32> = (0..1_000).collect();
+        sorted.sort_by(|left, right| logits[*right as usize].total_cmp(&logits[*left as usize]));
+        let given = sampler.take_logprobs().expect("asked for").top;
+        assert_eq!(given.iter().map(|(token, _)| *token).collect::<Vec<_>>(), sorted[..top as usize]);
+    }
+    let mut few = RowSampler::new(greedy(), &[]).with_logprobs(Some(5));
+    few.sample(&mut [-INF, 1.0, f32::NAN]).expect("one is usable");
+    assert_eq!(few.take_logprobs().expect("asked for").top, [(1, 0.0)], "no more have a probability");
+}

@@ -150,7 +150,8 @@ impl Row {
     fn accept(&mut self, token: u32, now: Instant) {
         self.last = token;
         let first_token = *self.first_token.get_or_insert(now);
-        let ending = if self.answer.push(token, &mut self.pieces) {
+        let logprobs = self.sampler.as_mut().and_then(RowSampler::take_logprobs);
+        let ending = if self.answer.push(token, logprobs, &mut self.pieces) {
             Some(Ending::Stop)
         } else if self.answer.tokens() >= self.max_output_tokens {
             Some(Ending::Length)

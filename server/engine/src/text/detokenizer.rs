@@ -58,6 +58,11 @@ impl Detokenizer {
         self.pending.drain(..certain);
     }
 
+    /// What a token stands for wherever it is: a special one's name, and nothing for an unknown id.
+    pub fn token_bytes(&self, id: u32) -> &[u8] {
+        self.vocabulary.bytes(id).or_else(|| self.vocabulary.name(id)).unwrap_or_default()
+    }
+
     /// Ends the text: an unfinished character becomes U+FFFD.
     pub fn finish(&mut self, text: &mut String) {
         if !std::mem::take(&mut self.pending).is_empty() {

@@ -14,6 +14,8 @@ pub(super) struct Vocabulary {
     bytes: Vec<u8>,
     /// Where in `bytes` each token lies; `None` for those that never show.
     spans: Vec<Option<(u32, u32)>>,
+    /// What those that never show are called.
+    names: HashMap<u32, Vec<u8>>,
     leading: Leading,
 }
 
@@ -51,15 +53,21 @@ impl Vocabulary {
             .filter(|(_, id)| !added.contains_key(id))
             .map(|(text, id)| (id, Some(spelling.bytes(&text))))
             .collect();
-        tokens.extend(added.iter().map(|(id, token)| {
+        let mut names = HashMap::new();
+        for (id, token) in added {
             let shows = !token.special || MARKERS.contains(&token.content.as_str());
-            (*id, shows.then(|| token.content.clone().into_bytes()))
-        }));
+            let name = token.content.into_bytes();
+            if !shows {
+                names.insert(id, name.clone());
+            }
+            tokens.push((id, shows.then_some(name)));
+        }
 
         let size = tokens.iter().map(|(id, _)| *id as usize + 1).max().unwrap_or(0);
         let mut vocabulary = Self {
             bytes: Vec::new(),
             spans: vec![None; size],
+            names,
             leading: spelling.leading.unwrap_or(Leading::Kept),
         };
         for (id, bytes) in tokens {
@@ -75,6 +83,11 @@ impl Vocabulary {
     pub(super) fn bytes(&self, id: u32) -> Option<&[u8]> {
         let (start, end) = (*self.spans.get(id as usize)?)?;
         self.bytes.get(start as usize..end as usize)
+    }
+
+    /// The name of a token that never shows.
+    pub(super) fn name(&self, id: u32) -> Option<&[u8]> {
+        self.names.get(&id).map(Vec::as_slice)
     }
 
     /// What is taken from the beginning of a whole text.

@@ -113,11 +113,12 @@ impl Fields {
 
     /// A field that must be there.
     pub(crate) fn required<T>(&self, key: &str, value: Option<T>) -> Result<T, Error> {
-        value.ok_or_else(|| {
-            let path = self.path(key);
-            let message = format!("missing required parameter: '{path}'");
-            Error::Field { param: path, code: "missing_required_parameter", message }
-        })
+        value.ok_or_else(|| missing(&self.path(key), ""))
+    }
+
+    /// Whether a field is there and not `null`.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(|value| !value.is_null())
     }
 
     /// Takes a field that only one value is supported for: the one that changes nothing.
@@ -134,6 +135,21 @@ impl Fields {
         }
     }
 
+    /// Refuses a field by name, with what to do instead.
+    pub(crate) fn refuse(&mut self, key: &str, advice: &str) -> Result<(), Error> {
+        if self.take(key).is_none() {
+            return Ok(());
+        }
+        let path = self.path(key);
+        let message = format!("unsupported parameter: '{path}'; {advice}");
+        Err(Error::Field { param: path, code: "unsupported_parameter", message })
+    }
+
+    /// The names of what was not read.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.map.keys().cloned().collect()
+    }
+
     /// Refuses what was not read.
     pub(crate) fn finish(self) -> Result<(), Error> {
         let Some(key) = self.map.keys().next() else { return Ok(()) };
@@ -148,6 +164,12 @@ impl Fields {
     pub(crate) fn into_map(self) -> Map<String, Value> {
         self.map
     }
+}
+
+/// A field that is not there.
+pub(crate) fn missing(path: &str, advice: &str) -> Error {
+    let message = format!("missing required parameter: '{path}'{advice}");
+    Error::Field { param: path.to_owned(), code: "missing_required_parameter", message }
 }
 
 /// A number within a range.

@@ -30,12 +30,22 @@ pub(crate) struct Asked {
     pub(crate) end_user: Option<String>,
     /// Where the dialect's request holds the prompt, for messages about it.
     pub(crate) prompt_field: &'static str,
+    /// And where what the answer has to look like.
+    pub(crate) grammar_field: &'static str,
 }
 
 impl Asked {
     /// A request for one answer that does not stream.
     pub(crate) const fn new(request: Request, prompt_field: &'static str) -> Self {
-        Self { request, further: Vec::new(), n: 1, streaming: false, end_user: None, prompt_field }
+        Self {
+            request,
+            further: Vec::new(),
+            n: 1,
+            streaming: false,
+            end_user: None,
+            prompt_field,
+            grammar_field: "grammar",
+        }
     }
 
     /// Number of answers altogether.
@@ -56,6 +66,8 @@ pub(crate) struct Generation {
     deadline: Deadline,
     /// Served name of the model that answers.
     pub(crate) model: String,
+    /// Number of choices.
+    pub(crate) count: usize,
 }
 
 impl Generation {
@@ -68,9 +80,12 @@ impl Generation {
     ) -> Result<(Permit, Self), Error> {
         call.record.asked(asked.end_user.clone(), asked.streaming);
         let operation = operation(call, &asked);
-        let Asked { mut request, further, n, prompt_field, .. } = asked;
+        let Asked { mut request, further, n, prompt_field, grammar_field, .. } = asked;
         let wrong = |error| match error {
             EngineError::PromptTooLong { .. } => Error::PromptTooLong { field: prompt_field, source: error },
+            EngineError::InvalidRequest { field: "grammar", message } => {
+                Error::Field { param: grammar_field.to_owned(), code: "invalid_value", message }
+            }
             other => other.into(),
         };
         let mut authorized = Authorized::ask(call, operation).await?;
@@ -96,8 +111,9 @@ impl Generation {
             let events = call.app.start(prepared, &permit).map_err(wrong)?;
             choices.push((choices.len() as u32, events));
         }
+        let count = choices.len();
         let generation =
-            Self { choices, turn: 0, record: call.record.clone(), deadline: call.deadline, model };
+            Self { choices, turn: 0, record: call.record.clone(), deadline: call.deadline, model, count };
         Ok((permit, generation))
     }
 

@@ -3,8 +3,11 @@
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod error;
+mod grammar;
+mod logprobs;
 pub(crate) mod models;
 pub(crate) mod options;
+pub(crate) mod tokenize;
 pub(crate) mod wire;
 
 use crate::fields;

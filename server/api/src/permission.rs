@@ -37,17 +37,20 @@ impl<'a> Authorized<'a> {
         self.constraints.allows_model(name)
     }
 
-    /// Puts the bounds into a request: the model that answers, and how long the answer may be.
-    pub(crate) fn bound(&mut self, request: &mut Request) -> Result<(), Error> {
+    /// The model that answers, which the caller may use.
+    pub(crate) fn model(&mut self) -> Result<Option<String>, Error> {
         if let Some(model) = self.constraints.model.take() {
             self.operation.model = Some(model);
         }
-        request.model.clone_from(&self.operation.model);
-        if let Some(model) = &request.model
-            && !self.allows_model(model)
-        {
-            return Err(Error::ModelNotAllowed { model: model.clone() });
+        match &self.operation.model {
+            Some(model) if !self.allows_model(model) => Err(Error::ModelNotAllowed { model: model.clone() }),
+            model => Ok(model.clone()),
         }
+    }
+
+    /// Puts the bounds into a request: the model that answers, and how long the answer may be.
+    pub(crate) fn bound(&mut self, request: &mut Request) -> Result<(), Error> {
+        request.model = self.model()?;
         self.check_adapter(self.operation.adapter.as_deref())?;
         if let Some(most) = self.constraints.max_output_tokens {
             if most == 0 {

@@ -34,7 +34,7 @@ pub(crate) struct Route {
 type Handler = fn(Call, Body) -> BoxFuture<'static, Result<Permitted, Error>>;
 
 /// Everything the server does for a caller.
-pub(crate) static ROUTES: [Route; 6] = [
+pub(crate) static ROUTES: [Route; 8] = [
     Route {
         method: Method::POST,
         path: "/v1/chat/completions",
@@ -83,6 +83,20 @@ pub(crate) static ROUTES: [Route; 6] = [
             Dialect::Anthropic => Box::pin(anthropic::models::retrieve(call)),
             Dialect::OpenAi | Dialect::Admin => Box::pin(openai::models::retrieve(call)),
         },
+    },
+    Route {
+        method: Method::POST,
+        path: "/tokenize",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Tokenize,
+        handler: |call, body| Box::pin(openai::tokenize::tokenize(call, body)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/detokenize",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Tokenize,
+        handler: |call, body| Box::pin(openai::tokenize::detokenize(call, body)),
     },
 ];
 

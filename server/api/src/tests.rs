@@ -3,6 +3,7 @@
 mod anthropic;
 mod bad_input;
 mod chat;
+mod choices;
 mod completions;
 mod drain;
 mod endings;
@@ -12,7 +13,9 @@ pub(crate) mod fakes;
 mod forged;
 mod gate;
 mod log;
+mod logprobs;
 mod models;
 mod phases;
 mod serve;
 mod streams;
+mod tokenize;

@@ -15,6 +15,7 @@ pub struct ModelCard {
 
 /// What a model's prompt format can express, found from its chat template.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any mix of them exists")]
 pub struct Capabilities {
     /// It has a chat template.
     pub chat: bool,
@@ -22,4 +23,8 @@ pub struct Capabilities {
     pub tools: bool,
     /// Its template can switch reasoning on or off.
     pub reasoning: bool,
+    /// Its answers can be held to a grammar.
+    pub structured_output: bool,
+    /// It makes embeddings.
+    pub embeddings: bool,
 }

@@ -33,11 +33,14 @@ pub enum Api {
     CountTokens,
     /// `GET /v1/models` and below.
     Models,
+    /// `POST /tokenize` and `POST /detokenize`.
+    Tokenize,
 }
 
 impl Api {
     /// Every kind there is.
-    pub const ALL: [Self; 5] = [Self::Chat, Self::Completion, Self::Message, Self::CountTokens, Self::Models];
+    pub const ALL: [Self; 6] =
+        [Self::Chat, Self::Completion, Self::Message, Self::CountTokens, Self::Models, Self::Tokenize];
 
     /// The name plugins see in `operation.api`, and logs carry.
     pub const fn as_str(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Api {
             Self::Message => "message",
             Self::CountTokens => "count-tokens",
             Self::Models => "models",
+            Self::Tokenize => "tokenize",
         }
     }
 }

@@ -193,6 +193,7 @@ impl ModelText {
             chat: self.template.is_some(),
             tools: self.tool_syntax.is_some(),
             reasoning: self.reasoning_syntax.is_some(),
+            ..Capabilities::default()
         }
     }
 

@@ -6,7 +6,6 @@ mod response;
 mod tools;
 
 use axum::body::Body;
-use mlx_gate_core::Event;
 
 use super::wire;
 use crate::error::Error;
@@ -15,21 +14,26 @@ use crate::permission::Permitted;
 use crate::routes::Call;
 use crate::sse;
 
+pub(super) use messages::read as read_messages;
+pub(super) use request::template_options;
+pub(super) use tools::offered as read_tools;
+
 pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;
     let asked = request::ChatRequest::read(value)?;
-    let (streaming, needs) = (asked.streaming, asked.needs());
+    let (needs, streaming, tier) = (asked.needs(), asked.options.streaming, asked.options.service_tier);
+    let logprobs = asked.logprobs.is_some();
     let asked = asked.into_asked(call.id.clone());
     let (permit, mut generation) = Generation::begin(&call, asked, |card| needs.check_against(card)).await?;
+    let (model, count) = (generation.model.clone(), generation.count);
     if streaming.enabled {
-        let encoder = response::Chunks::new(generation.model.clone(), streaming.include_usage);
+        let encoder = response::Chunks::new(model, tier, count, streaming.include_usage);
         return Ok(permit.answer(sse::respond(generation, encoder, call.app.config().keep_alive)));
     }
-    let mut answer = response::Collected::new(generation.model.clone());
-    loop {
-        match generation.next().await?.1 {
-            Event::Finished(finished) => return Ok(permit.answer(wire::json(&answer.finish(&finished))?)),
-            event => answer.push(event),
-        }
+    let mut answer = response::Collected::new(model, tier, count, logprobs);
+    while !generation.is_over() {
+        let (choice, event) = generation.next().await?;
+        answer.push(choice, event);
     }
+    Ok(permit.answer(wire::json(&answer.finish(generation.usage()))?))
 }

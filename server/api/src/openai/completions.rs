@@ -4,8 +4,9 @@ mod request;
 mod response;
 
 use axum::body::Body;
-use mlx_gate_core::Event;
+use mlx_gate_core::Prompt;
 
+use super::options::check_grammar;
 use super::wire;
 use crate::error::Error;
 use crate::generation::Generation;
@@ -16,22 +17,47 @@ use crate::sse;
 pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;
     let asked = request::CompletionRequest::read(value)?;
-    let streaming = asked.streaming;
+    let (streaming, tier, n) = (asked.options.streaming, asked.options.service_tier, asked.options.n);
+    let (logprobs, grammar) = (asked.logprobs.is_some(), asked.options.grammar_field());
+    let echoed = asked.echoed();
     let asked = asked.into_asked(call.id.clone());
-    let (permit, mut generation) = Generation::begin(&call, asked, |_| Ok(())).await?;
+    let (permit, mut generation) =
+        Generation::begin(&call, asked, |card| check_grammar(grammar, card)).await?;
+    let model = generation.model.clone();
+    let texts = texts(&call, &model, echoed, n, generation.count).await?;
     if streaming.enabled {
-        let encoder = response::Chunks::new(generation.model.clone(), streaming.include_usage);
+        let encoder = response::Chunks::new(model, tier, texts, streaming.include_usage);
         return Ok(permit.answer(sse::respond(generation, encoder, call.app.config().keep_alive)));
     }
-    let mut text = String::new();
-    loop {
-        match generation.next().await?.1 {
-            Event::Text(piece) | Event::Reasoning(piece) => text.push_str(&piece),
-            Event::Finished(finished) => {
-                let completion = response::Completion::new(generation.model.clone(), text, &finished);
-                return Ok(permit.answer(wire::json(&completion)?));
-            }
-            _ => {}
-        }
+    let mut answer = response::Collected::new(model, tier, texts, logprobs);
+    while !generation.is_over() {
+        let (choice, event) = generation.next().await?;
+        answer.push(choice, event);
     }
+    Ok(permit.answer(wire::json(&answer.finish(generation.usage()))?))
+}
+
+/// What the text of each choice begins with: its prompt where that is echoed, or else nothing.
+async fn texts(
+    call: &Call,
+    model: &str,
+    echoed: Vec<Prompt>,
+    n: u32,
+    count: usize,
+) -> Result<Vec<String>, Error> {
+    if echoed.is_empty() {
+        return Ok(vec![String::new(); count]);
+    }
+    let mut texts = Vec::with_capacity(count);
+    for prompt in echoed {
+        let text = match prompt {
+            Prompt::Text(text) => text,
+            Prompt::Tokens(tokens) => {
+                call.deadline.within(call.app.detokenize(Some(model.to_owned()), tokens)).await??
+            }
+            Prompt::Chat(_) => String::new(),
+        };
+        texts.extend(std::iter::repeat_n(text, n as usize));
+    }
+    Ok(texts)
 }

@@ -1,6 +1,6 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`.
 
-use mlx_gate_core::{EngineError, ModelCard, Operation};
+use mlx_gate_core::{Capabilities as Capable, EngineError, ModelCard, Operation};
 use serde::Serialize;
 
 use super::{options, wire};
@@ -27,15 +27,29 @@ struct Model<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any mix of them exists")]
 struct Capabilities {
     chat: bool,
     tools: bool,
     reasoning: bool,
+    structured_output: bool,
+    embeddings: bool,
+}
+
+impl From<Capable> for Capabilities {
+    fn from(can: Capable) -> Self {
+        Self {
+            chat: can.chat,
+            tools: can.tools,
+            reasoning: can.reasoning,
+            structured_output: can.structured_output,
+            embeddings: can.embeddings,
+        }
+    }
 }
 
 impl<'a> From<&'a ModelCard> for Model<'a> {
     fn from(card: &'a ModelCard) -> Self {
-        let can = card.capabilities;
         Self {
             id: &card.id,
             object: "model",
@@ -43,7 +57,7 @@ impl<'a> From<&'a ModelCard> for Model<'a> {
             owned_by: "mlx-gate",
             architecture: &card.architecture,
             context_length: card.context_length,
-            capabilities: Capabilities { chat: can.chat, tools: can.tools, reasoning: can.reasoning },
+            capabilities: card.capabilities.into(),
         }
     }
 }

@@ -2,14 +2,87 @@
 
 use std::ops::Bound;
 
-use mlx_gate_core::SamplingOverrides;
+use mlx_gate_core::{ModelCard, Prompt, Request, SamplingOverrides};
 use serde_json::{Value, json};
 
 use super::fields::{self, Fields};
+use super::grammar::{self, Wanted};
 use crate::error::{Error, clipped};
+use crate::generation::Asked;
 
 /// Most stop strings. OpenAI takes 4; agents send more.
 const MOST_STOPS: usize = 16;
+
+/// Most answers to one request, all its prompts together. OpenAI's bound of `n`.
+pub(crate) const MOST_CHOICES: u32 = 128;
+
+/// What both routes ask for in the same words.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) model: Option<String>,
+    sampling: SamplingOverrides,
+    stop: Vec<String>,
+    /// Answers to each prompt.
+    pub(crate) n: u32,
+    grammar: Option<Wanted>,
+    pub(crate) streaming: Streaming,
+    end_user: Option<String>,
+    /// What to answer about the tier that served, where the client asked for one.
+    pub(crate) service_tier: Option<&'static str>,
+}
+
+impl Options {
+    pub(crate) fn read(fields: &mut Fields) -> Result<Self, Error> {
+        let options = Self {
+            model: model(fields)?,
+            sampling: sampling(fields)?,
+            stop: stop(fields, "stop")?,
+            n: fields.integer("n", 1..=i64::from(MOST_CHOICES))?.map_or(1, |n| n as u32),
+            grammar: grammar::read(fields)?,
+            streaming: streaming(fields)?,
+            end_user: end_user(fields)?,
+            // There is one tier here, and it serves whatever leaves the choice to the server.
+            service_tier: fields.choice("service_tier", &["auto", "default"])?.map(|_| "default"),
+        };
+        unstored(fields)?;
+        Ok(options)
+    }
+
+    /// The checked request; `prompt_field` is where the dialect's request holds the prompt.
+    pub(crate) fn into_asked(self, id: String, prompt: Prompt, prompt_field: &'static str) -> Asked {
+        let (grammar, grammar_field) = self.grammar.map(|wanted| (wanted.grammar, wanted.field)).unzip();
+        let request = Request {
+            model: self.model,
+            sampling: self.sampling,
+            stop: self.stop,
+            grammar,
+            ..Request::new(id, prompt)
+        };
+        Asked {
+            n: self.n,
+            streaming: self.streaming.enabled,
+            end_user: self.end_user,
+            grammar_field: grammar_field.unwrap_or("response_format"),
+            ..Asked::new(request, prompt_field)
+        }
+    }
+
+    /// The field that asks for a grammar.
+    pub(crate) fn grammar_field(&self) -> Option<&'static str> {
+        self.grammar.as_ref().map(|wanted| wanted.field)
+    }
+}
+
+/// Refuses a grammar, which this field asks for, where the model that would answer cannot be held to one.
+pub(crate) fn check_grammar(field: Option<&'static str>, card: &ModelCard) -> Result<(), Error> {
+    match field {
+        Some(field) if !card.capabilities.structured_output => {
+            let problem = format!("the model `{}` cannot be held to a grammar", card.id);
+            Err(fields::unsupported(field.to_owned(), problem))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Whether and how the answer streams.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +110,7 @@ pub(crate) fn check_model(name: &str) -> Result<(), Error> {
 }
 
 /// `temperature` to `logit_bias`.
-pub(crate) fn sampling(fields: &mut Fields) -> Result<SamplingOverrides, Error> {
+fn sampling(fields: &mut Fields) -> Result<SamplingOverrides, Error> {
     let top_k = fields.integer("top_k", -1..=i64::from(u32::MAX))?;
     Ok(SamplingOverrides {
         temperature: fields.number("temperature", 0.0..=2.0)?,
@@ -107,13 +180,22 @@ pub(crate) fn stop(fields: &mut Fields, key: &str) -> Result<Vec<String>, Error>
     Ok(stops)
 }
 
+/// Token ids. Which of them a model has, the engine knows.
+pub(crate) fn tokens(path: &str, values: &[Value]) -> Result<Vec<u32>, Error> {
+    let token = |(index, value): (usize, &Value)| {
+        let token = value.as_u64().and_then(|token| u32::try_from(token).ok());
+        token.ok_or_else(|| fields::invalid_type(&format!("{path}[{index}]"), "a token id", value))
+    };
+    values.iter().enumerate().map(token).collect()
+}
+
 /// `max_tokens`. More than any context holds is as good as no limit.
 pub(crate) fn max_tokens(fields: &mut Fields, key: &str) -> Result<Option<u32>, Error> {
     Ok(fields.integer(key, 1..)?.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX)))
 }
 
 /// `stream` and `stream_options`.
-pub(crate) fn streaming(fields: &mut Fields) -> Result<Streaming, Error> {
+fn streaming(fields: &mut Fields) -> Result<Streaming, Error> {
     let enabled = fields.boolean("stream")?.unwrap_or(false);
     let Some(mut options) = fields.object("stream_options")? else {
         return Ok(Streaming { enabled, include_usage: false });
@@ -127,24 +209,36 @@ pub(crate) fn streaming(fields: &mut Fields) -> Result<Streaming, Error> {
     Ok(Streaming { enabled, include_usage })
 }
 
-/// `user`, under the name the dialect has for it: the client's word for whom it asks. It goes to the log, so it is kept
-/// short.
-pub(crate) fn end_user(fields: &mut Fields, key: &str) -> Result<Option<String>, Error> {
-    const LONGEST: usize = 256;
-    let user = fields.string(key)?;
-    match &user {
-        Some(name) if name.len() > LONGEST => Err(fields::invalid(
-            fields.path(key),
-            format_args!("expected at most {LONGEST} bytes, but got {}", name.len()),
-        )),
-        _ => Ok(user),
-    }
+/// `safety_identifier`, or `user` as it was called before.
+fn end_user(fields: &mut Fields) -> Result<Option<String>, Error> {
+    let older = label(fields, "user")?;
+    Ok(label(fields, "safety_identifier")?.or(older))
 }
 
-/// Options of which only the value that changes nothing is supported.
-pub(crate) fn neutral(fields: &mut Fields) -> Result<(), Error> {
-    fields.only("n", &[json!(1)])?;
-    fields.only("metadata", &[json!({})])?;
+/// What is about answers that OpenAI keeps. None are kept here, so labels for them are checked and then let go.
+fn unstored(fields: &mut Fields) -> Result<(), Error> {
+    const MOST_LABELS: usize = 16;
     fields.only("store", &[json!(false)])?;
-    fields.only("service_tier", &[json!("auto"), json!("default")])
+    // A hint where a prefix may be cached. Equal prefixes find each other without it.
+    label(fields, "prompt_cache_key")?;
+    let Some(mut metadata) = fields.object("metadata")? else { return Ok(()) };
+    let keys = metadata.keys();
+    if keys.len() > MOST_LABELS {
+        let problem = format!("expected at most {MOST_LABELS} pairs, but got {}", keys.len());
+        return Err(fields::invalid("metadata".to_owned(), problem));
+    }
+    keys.iter().try_for_each(|key| metadata.string(key).map(drop))
+}
+
+/// A string of at most 256 bytes.
+pub(crate) fn label(fields: &mut Fields, key: &str) -> Result<Option<String>, Error> {
+    const LONGEST: usize = 256;
+    let text = fields.string(key)?;
+    match &text {
+        Some(text) if text.len() > LONGEST => {
+            let problem = format_args!("expected at most {LONGEST} bytes, but got {}", text.len());
+            Err(fields::invalid(fields.path(key), problem))
+        }
+        _ => Ok(text),
+    }
 }

@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use mlx_gate_core::{EngineError, FinishReason, Usage};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::error;
 use crate::error::{Answer, Error};
@@ -51,19 +52,36 @@ pub(crate) struct Head {
     object: &'static str,
     created: u64,
     model: String,
+    system_fingerprint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
 }
 
 impl Head {
     /// `prefix` is OpenAI's for this kind of object, `chatcmpl` for instance.
-    pub(crate) fn new(prefix: &str, object: &'static str, model: String) -> Self {
+    pub(crate) fn new(
+        prefix: &str,
+        object: &'static str,
+        model: String,
+        service_tier: Option<&'static str>,
+    ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             id: format!("{prefix}-{:032x}", rand::random::<u128>()),
             object,
             created: now.as_secs(),
+            system_fingerprint: system_fingerprint(&model),
             model,
+            service_tier,
         }
     }
+}
+
+/// Names what a seed has to meet again to give the same answer: this version of the server and this model.
+fn system_fingerprint(model: &str) -> String {
+    let digest = Sha256::digest(format!("mlx-gate {} {model}", env!("CARGO_PKG_VERSION")));
+    let hex = digest.iter().take(5).map(|byte| format!("{byte:02x}"));
+    hex.fold("fp_".to_owned(), |text, byte| text + &byte)
 }
 
 /// Writes the chunks of one stream.

@@ -25,6 +25,8 @@ fn body(kind: &str, json: &str) -> (&'static str, Value) {
         "message" => (CHAT, json!({ "messages": [change] })),
         "completion" => (COMPLETIONS, change),
         "completion+" => (COMPLETIONS, with(json!({ "prompt": "x" }))),
+        "tokenize" => ("/tokenize", change),
+        "detokenize" => ("/detokenize", change),
         _ => panic!("no kind of case: {kind}"),
     }
 }

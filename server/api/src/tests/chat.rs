@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use mlx_gate_core::{Effort, FinishReason, Prompt, Role, ToolCall};
+use mlx_gate_core::{Effort, EngineError, FinishReason, Grammar, Prompt, Role, ToolCall, ToolChoice};
 use serde_json::{Value, json};
 
 use super::fakes::{FakeEngine, answer, app, call, finished, post, reasoning, stable, started, text};
@@ -27,7 +27,7 @@ async fn an_answer_has_openais_shape() {
     assert_eq!(
         stable(&answered.body),
         concat!(
-            r#"{"id":"chatcmpl-..","object":"chat.completion","created":0,"model":"demo","choices":[{"index":0,"#,
+            r#"{"id":"chatcmpl-..","object":"chat.completion","created":0,"model":"demo","system_fingerprint":"fp_..","choices":[{"index":0,"#,
             r#""message":{"role":"assistant","content":"Hello","refusal":null,"reasoning_content":"hm"},"#,
             r#""logprobs":null,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":5,"#,
             r#""total_tokens":8,"prompt_tokens_details":{"cached_tokens":1},"#,
@@ -85,7 +85,8 @@ async fn every_field_reaches_the_engine() {
         "tools": [tool], "tool_choice": "auto", "parallel_tool_calls": true,
         "chat_template_kwargs": { "custom": [1] }, "reasoning_effort": "high",
         "n": 1, "logprobs": false, "top_logprobs": null, "response_format": { "type": "text" }, "stream": false,
-        "user": "u1", "metadata": {}, "store": false, "service_tier": "auto",
+        "user": "u1", "metadata": { "a": "b" }, "store": false, "service_tier": "auto", "modalities": ["text"],
+        "safety_identifier": "s1", "prompt_cache_key": "k",
     });
     let answered = answer(&app(&engine), post(PATH, &body)).await;
     assert_eq!(answered.status, StatusCode::OK, "{}", answered.body);
@@ -140,5 +141,92 @@ async fn without_a_choice_of_tools_the_model_sees_none() {
     let body = ask(json!({ "tools": tools, "tool_choice": "none" }));
     answer(&app(&engine), post(PATH, &body)).await;
     let Prompt::Chat(conversation) = engine.asked().prompt else { panic!("not a conversation") };
-    assert_eq!(conversation.tools, Vec::<Value>::new());
+    assert_eq!(conversation.tool_choice, ToolChoice::None);
+    assert_eq!(conversation.offered_tools(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_choice_of_tools_reaches_the_engine() {
+    let tool = |name: &str| json!({ "type": "function", "function": { "name": name, "strict": true } });
+    let reference = |name: &str| json!({ "type": "function", "function": { "name": name } });
+    let allowed = |mode: &str| json!({ "type": "allowed_tools", "allowed_tools": { "mode": mode, "tools": [reference("b")] } });
+    let both = vec![tool("a"), tool("b")];
+    for (choice, expected, tools) in [
+        (json!("auto"), ToolChoice::Auto, both.clone()),
+        (json!("required"), ToolChoice::Required, both.clone()),
+        (reference("b"), ToolChoice::Function("b".to_owned()), both.clone()),
+        (allowed("auto"), ToolChoice::Auto, vec![tool("b")]),
+        (allowed("required"), ToolChoice::Required, vec![tool("b")]),
+    ] {
+        let engine = FakeEngine::says(vec![finished(FinishReason::ToolCalls)]);
+        let body = ask(json!({ "tools": both, "tool_choice": choice, "parallel_tool_calls": false }));
+        let answered = answer(&app(&engine), post(PATH, &body)).await;
+        assert_eq!(answered.status, StatusCode::OK, "{choice}: {}", answered.body);
+        let Prompt::Chat(conversation) = engine.asked().prompt else { panic!("not a conversation") };
+        assert_eq!((conversation.tool_choice, conversation.tools), (expected, tools), "{choice}");
+        assert!(!conversation.parallel_tool_calls);
+    }
+}
+
+#[tokio::test]
+async fn grammars_come_in_several_words() {
+    let schema = json!({ "type": "object", "x-order": [2, 1] });
+    let named = json!({ "name": "a", "description": "d", "schema": schema, "strict": true });
+    for (fields, expected) in [
+        (json!({ "response_format": { "type": "text" } }), None),
+        (json!({ "response_format": { "type": "json_object" } }), Some(Grammar::JsonObject)),
+        (
+            json!({ "response_format": { "type": "json_schema", "json_schema": named } }),
+            Some(Grammar::JsonSchema(schema.clone())),
+        ),
+        (json!({ "guided_json": schema }), Some(Grammar::JsonSchema(schema.clone()))),
+        (json!({ "guided_json": schema.to_string() }), Some(Grammar::JsonSchema(schema.clone()))),
+        (json!({ "guided_regex": "a+" }), Some(Grammar::Regex("a+".to_owned()))),
+        (json!({ "guided_grammar": "start: \"a\"" }), Some(Grammar::Lark("start: \"a\"".to_owned()))),
+        (json!({ "guided_choice": ["a"] }), Some(Grammar::Choice(vec!["a".to_owned()]))),
+        (json!({ "structured_outputs": { "json": schema } }), Some(Grammar::JsonSchema(schema.clone()))),
+        (json!({ "structured_outputs": { "json_object": true } }), Some(Grammar::JsonObject)),
+        (json!({ "structured_outputs": { "regex": "a+" } }), Some(Grammar::Regex("a+".to_owned()))),
+        (json!({ "structured_outputs": { "grammar": "g" } }), Some(Grammar::Lark("g".to_owned()))),
+        (json!({ "structured_outputs": { "choice": ["a"] } }), Some(Grammar::Choice(vec!["a".to_owned()]))),
+    ] {
+        for (path, body) in [(PATH, ask(fields.clone())), ("/v1/completions", with_prompt(fields.clone()))] {
+            let engine = FakeEngine::says(vec![finished(FinishReason::Stop)]);
+            let answered = answer(&app(&engine), post(path, &body)).await;
+            assert_eq!(answered.status, StatusCode::OK, "{fields}: {}", answered.body);
+            assert_eq!(engine.asked().grammar, expected, "{fields}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_grammar_is_said_of_the_field_it_came_from() {
+    for field in ["guided_regex", "response_format"] {
+        let engine = FakeEngine::says(Vec::new());
+        let wrong = EngineError::InvalidRequest { field: "grammar", message: "no such type".to_owned() };
+        *engine.refuses_to_prepare.lock().unwrap() = Some(wrong);
+        let value = if field == "guided_regex" { json!("a") } else { json!({ "type": "json_object" }) };
+        let answered = answer(&app(&engine), post(PATH, &ask(json!({ field: value })))).await;
+        assert_eq!(answered.status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            (&answered.error()["param"], &answered.error()["message"]),
+            (&json!(field), &json!("no such type"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tier_is_answered_where_one_is_asked_for() {
+    for (tier, expected) in
+        [(json!("auto"), json!("default")), (json!("default"), json!("default")), (json!(null), json!(null))]
+    {
+        let engine = FakeEngine::says(vec![finished(FinishReason::Stop)]);
+        let answered = answer(&app(&engine), post(PATH, &ask(json!({ "service_tier": tier })))).await;
+        assert_eq!(answered.json()["service_tier"], expected, "{}", answered.body);
+    }
+}
+
+fn with_prompt(mut fields: Value) -> Value {
+    fields.as_object_mut().unwrap().insert("prompt".to_owned(), "x".into());
+    fields
 }

@@ -14,7 +14,7 @@ async fn an_answer_has_openais_shape() {
     assert_eq!(
         stable(&answered.body),
         concat!(
-            r#"{"id":"cmpl-..","object":"text_completion","created":0,"model":"demo","choices":[{"index":0,"#,
+            r#"{"id":"cmpl-..","object":"text_completion","created":0,"model":"demo","system_fingerprint":"fp_..","choices":[{"index":0,"#,
             r#""text":" upon a","logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"#,
             r#""completion_tokens":5,"total_tokens":8,"prompt_tokens_details":{"cached_tokens":1},"#,
             r#""completion_tokens_details":{"reasoning_tokens":2}}}"#
@@ -29,7 +29,7 @@ async fn a_stream_has_openais_shape() {
     let answered = answer(&app(&engine), post(PATH, &body)).await;
     let chunk = |text: &str, finish: &str| {
         format!(
-            "data: {{\"id\":\"cmpl-..\",\"object\":\"text_completion\",\"created\":0,\"model\":\"demo\",\
+            "data: {{\"id\":\"cmpl-..\",\"object\":\"text_completion\",\"created\":0,\"model\":\"demo\",\"system_fingerprint\":\"fp_..\",\
              \"choices\":[{{\"index\":0,\"text\":\"{text}\",\"logprobs\":null,\"finish_reason\":{finish}}}]}}\n\n"
         )
     };

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -28,48 +29,72 @@ pub(crate) enum Say {
     Panic,
 }
 
-/// An engine that says what the test tells it to, one generation at a time.
+/// An engine that says what the test tells it to.
 pub(crate) struct FakeEngine {
     models: Vec<ModelCard>,
-    says: Mutex<Option<mpsc::UnboundedReceiver<Say>>>,
+    /// What the generations say, in the order in which they start.
+    says: Mutex<VecDeque<mpsc::UnboundedReceiver<Say>>>,
     pub(crate) refuses_to_prepare: Mutex<Option<EngineError>>,
     pub(crate) refuses_to_start: Mutex<Option<EngineError>>,
     pub(crate) panics: Mutex<bool>,
     pub(crate) asked: Mutex<Vec<mlx_gate_core::Request>>,
+    pub(crate) tokenized: Mutex<Vec<Tokenize>>,
+    pub(crate) started: Mutex<Vec<Prepared>>,
     pub(crate) tags: Mutex<Vec<Tags>>,
     /// Streams that exist.
     pub(crate) alive: watch::Sender<usize>,
 }
 
 impl FakeEngine {
-    /// An engine whose generations go on for as long as the test keeps the sender.
+    /// An engine whose one generation goes on for as long as the test keeps the sender.
     pub(crate) fn held() -> (Arc<Self>, mpsc::UnboundedSender<Say>) {
-        let (sender, says) = mpsc::unbounded_channel();
+        let (engine, mut senders) = Self::holding(1);
+        (engine, senders.remove(0))
+    }
+
+    /// An engine whose generations, this many, go on for as long as the test keeps the senders.
+    pub(crate) fn holding(generations: usize) -> (Arc<Self>, Vec<mpsc::UnboundedSender<Say>>) {
+        let (senders, says) = (0..generations).map(|_| mpsc::unbounded_channel()).unzip();
         let card = |id: &str, capable| ModelCard {
             id: id.to_owned(),
             created: 1_700_000_000,
             architecture: "qwen3".to_owned(),
             context_length: 4096,
-            capabilities: Capabilities { chat: true, tools: capable, reasoning: capable },
+            capabilities: Capabilities {
+                chat: true,
+                tools: capable,
+                reasoning: capable,
+                structured_output: capable,
+                embeddings: false,
+            },
         };
         let engine = Self {
             models: vec![card("demo", true), card("org/plain", false)],
-            says: Mutex::new(Some(says)),
+            says: Mutex::new(says),
             refuses_to_prepare: Mutex::default(),
             refuses_to_start: Mutex::default(),
             panics: Mutex::default(),
             asked: Mutex::default(),
+            tokenized: Mutex::default(),
+            started: Mutex::default(),
             tags: Mutex::default(),
             alive: watch::Sender::new(0),
         };
-        (Arc::new(engine), sender)
+        (Arc::new(engine), senders)
     }
 
     /// An engine whose one generation is these events.
     pub(crate) fn says(events: Vec<Event>) -> Arc<Self> {
-        let (engine, sender) = Self::held();
-        for event in events {
-            sender.send(Say::Event(event)).unwrap();
+        Self::says_each(vec![events])
+    }
+
+    /// An engine whose generations are these.
+    pub(crate) fn says_each(generations: Vec<Vec<Event>>) -> Arc<Self> {
+        let (engine, senders) = Self::holding(generations.len());
+        for (sender, events) in senders.iter().zip(generations) {
+            for event in events {
+                sender.send(Say::Event(event)).unwrap();
+            }
         }
         engine
     }
@@ -96,7 +121,7 @@ impl Engine for FakeEngine {
             model: request.model.clone().unwrap_or_else(|| "demo".to_owned()),
             prompt: vec![1, 2, 3],
             max_output_tokens: request.max_output_tokens.unwrap_or(16),
-            sampling: Sampling::default(),
+            sampling: Sampling { seed: request.sampling.seed, ..Sampling::default() },
             stop: request.stop.clone(),
             logprobs: request.logprobs,
             format: OutputFormat::default(),
@@ -108,18 +133,20 @@ impl Engine for FakeEngine {
         Box::pin(async move { refusal.map_or(Ok(prepared), Err) })
     }
 
-    fn start(&self, _prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError> {
+    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError> {
         if let Some(error) = self.refuses_to_start.lock().unwrap().clone() {
             return Err(error);
         }
         self.tags.lock().unwrap().push(tags.clone());
-        let says = self.says.lock().unwrap().take().expect("one generation for each fake engine");
+        self.started.lock().unwrap().push(prepared);
+        let says = self.says.lock().unwrap().pop_front().expect("no more generations than the test prepared");
         self.alive.send_modify(|alive| *alive += 1);
         Ok(Box::pin(Saying { says, alive: self.alive.clone() }))
     }
 
     /// Three tokens, whatever the prompt.
     fn tokenize(&self, tokenize: Tokenize) -> BoxFuture<'_, Result<Tokenized, EngineError>> {
+        self.tokenized.lock().unwrap().push(tokenize.clone());
         let model = tokenize.model.unwrap_or_else(|| "demo".to_owned());
         let spelled = tokenize.spelled.then(|| ["a", "b", "c"].map(str::to_owned).to_vec());
         Box::pin(async { Ok(Tokenized { model, tokens: vec![1, 2, 3], spelled }) })
@@ -251,7 +278,8 @@ pub(crate) const fn finished(reason: FinishReason) -> Event {
 /// An answer with ids and times replaced, for comparison with a golden text.
 pub(crate) fn stable(text: &str) -> String {
     let mut out = String::new();
-    let mut rest = text;
+    let text = without_fingerprint(text);
+    let mut rest = text.as_str();
     while let Some(at) = rest.find("\"id\":\"").into_iter().chain(rest.find("\"created\":")).min() {
         let value = rest[at..].find(':').unwrap() + at + 1;
         let end = rest[value..].find([',', '}']).unwrap() + value;
@@ -267,4 +295,13 @@ pub(crate) fn stable(text: &str) -> String {
         rest = &rest[end..];
     }
     out + rest
+}
+
+/// An answer with its `fp_` and ten digits replaced.
+fn without_fingerprint(text: &str) -> String {
+    let key = "\"system_fingerprint\":\"";
+    let Some(at) = text.find(key) else { return text.to_owned() };
+    let fingerprint = text[at + key.len()..].split('"').next().unwrap_or_default();
+    assert!(fingerprint.strip_prefix("fp_").is_some_and(|digits| digits.len() == 10), "{text}");
+    text.replace(fingerprint, "fp_..")
 }

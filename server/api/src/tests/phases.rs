@@ -36,7 +36,7 @@ pub(super) fn chat(more: &Value) -> Request<Body> {
 fn good(route: &Route) -> Request<Body> {
     match route.path {
         CHAT => chat(&json!({})),
-        "/v1/completions" => post(route.path, &json!({ "prompt": "x" })),
+        "/v1/completions" | "/tokenize" => post(route.path, &json!({ "prompt": "x" })),
         "/v1/messages" => {
             post(route.path, &json!({ "max_tokens": 9, "messages": [{ "role": "user", "content": "x" }] }))
         }
@@ -45,6 +45,7 @@ fn good(route: &Route) -> Request<Body> {
         }
         "/v1/models" => request("GET", route.path, ""),
         "/v1/models/{*id}" => request("GET", "/v1/models/org/plain", ""),
+        "/detokenize" => post(route.path, &json!({ "tokens": [1] })),
         other => panic!("say how a good request to {other} looks"),
     }
 }

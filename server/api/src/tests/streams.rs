@@ -22,7 +22,7 @@ fn ask(include_usage: bool) -> Value {
 /// The golden form of one chunk: `delta` and the rest of the line after `finish_reason`.
 fn chunk(delta: &str, finish_reason: &str, usage: &str) -> String {
     format!(
-        "data: {{\"id\":\"chatcmpl-..\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"demo\",\
+        "data: {{\"id\":\"chatcmpl-..\",\"object\":\"chat.completion.chunk\",\"created\":0,\"model\":\"demo\",\"system_fingerprint\":\"fp_..\",\
          \"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish_reason}}}]{usage}}}\n\n"
     )
 }
@@ -67,7 +67,7 @@ async fn usage_comes_in_a_chunk_of_its_own() {
         chunk(r#"{"content":"Hi"}"#, "null", r#","usage":null"#),
         chunk("{}", r#""stop""#, r#","usage":null"#),
         concat!(
-            r#"data: {"id":"chatcmpl-..","object":"chat.completion.chunk","created":0,"model":"demo","choices":[],"#,
+            r#"data: {"id":"chatcmpl-..","object":"chat.completion.chunk","created":0,"model":"demo","system_fingerprint":"fp_..","choices":[],"#,
             r#""usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8,"#,
             r#""prompt_tokens_details":{"cached_tokens":1},"completion_tokens_details":{"reasoning_tokens":2}}}"#,
             "\n\ndata: [DONE]\n\n"

@@ -70,7 +70,7 @@ impl MessagesRequest {
 /// `metadata.user_id`: the client's word for whom it asks.
 fn metadata(fields: &mut Fields) -> Result<Option<String>, Error> {
     let Some(mut metadata) = fields.object("metadata")? else { return Ok(None) };
-    let user = options::end_user(&mut metadata, "user_id")?;
+    let user = options::label(&mut metadata, "user_id")?;
     metadata.finish()?;
     Ok(user)
 }

@@ -7,7 +7,7 @@ use crate::openai::fields::{self, Fields};
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
 /// `messages`: at least one.
-pub(super) fn read(fields: &mut Fields) -> Result<Vec<Message>, Error> {
+pub(crate) fn read(fields: &mut Fields) -> Result<Vec<Message>, Error> {
     let messages = fields.array("messages")?;
     let messages = fields.required("messages", messages)?;
     if messages.is_empty() {
@@ -36,7 +36,9 @@ fn message(mut fields: Fields) -> Result<Message, Error> {
         Message { role, content, reasoning: None, tool_calls: Vec::new(), tool_call_id: None, name };
     match role {
         Role::Assistant => {
-            message.reasoning = fields.string("reasoning_content")?;
+            // vLLM's name for it, which some clients send back.
+            let reasoning = fields.string("reasoning")?;
+            message.reasoning = fields.string("reasoning_content")?.or(reasoning);
             message.tool_calls = tool_calls(&mut fields)?;
             // What an answer of ours or OpenAI's carries besides, when a client sends it back as it came.
             for key in ["refusal", "audio", "function_call"] {

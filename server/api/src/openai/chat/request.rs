@@ -1,27 +1,24 @@
-use mlx_gate_core::{
-    Conversation, Effort, Message, ModelCard, Prompt, ReasoningOptions, Request, SamplingOverrides,
-};
+use mlx_gate_core::{Conversation, Effort, MOST_LOGPROBS, Message, ModelCard, Prompt, ReasoningOptions};
 use serde_json::{Map, Value, json};
 
-use super::{messages, tools};
+use super::messages;
+use super::tools::{self, Tools};
 use crate::error::Error;
 use crate::generation::Asked;
 use crate::openai::fields::{self, Fields};
-use crate::openai::options::{self, Streaming};
+use crate::openai::options::{self, Options, check_grammar};
 
 /// A checked body of `POST /v1/chat/completions`.
 #[derive(Debug, PartialEq)]
 pub(super) struct ChatRequest {
-    model: Option<String>,
+    pub(super) options: Options,
     messages: Vec<Message>,
-    tools: Vec<Value>,
+    tools: Tools,
     template_options: Map<String, Value>,
     reasoning: ReasoningOptions,
-    sampling: SamplingOverrides,
     max_output_tokens: Option<u32>,
-    stop: Vec<String>,
-    pub(super) streaming: Streaming,
-    end_user: Option<String>,
+    /// How many alternatives to each token, where log probabilities are asked for.
+    pub(super) logprobs: Option<u32>,
 }
 
 /// What an answer takes that not every model has.
@@ -29,6 +26,7 @@ pub(super) struct ChatRequest {
 pub(super) struct Needs {
     reasoning: bool,
     tools: bool,
+    grammar: Option<&'static str>,
 }
 
 /// Template variables that belong to the server: a client that could set them would replace the checked conversation.
@@ -38,64 +36,57 @@ const RESERVED_VARIABLES: [&str; 6] =
 /// Template variable that Qwen3 and others switch their reasoning by.
 const ENABLE_THINKING: &str = "enable_thinking";
 
+/// What is refused, and what to do instead.
+const REFUSED: [(&str, &str); 7] = [
+    ("functions", "send `tools` instead, which replaced it"),
+    ("function_call", "send `tool_choice` instead, which replaced it"),
+    ("audio", "the models here answer in text only; leave it out"),
+    ("prediction", "no predicted output can be taken up here; leave it out, the answer is the same without"),
+    ("web_search_options", "this server searches nothing; give the model a tool that does, or leave it out"),
+    ("moderation", "this server moderates nothing; leave it out"),
+    ("verbosity", "the models here know no such setting; say it in a message, or leave it out"),
+];
+
 impl ChatRequest {
     /// Reads and checks a body. Every field is either understood or refused by name.
     pub(super) fn read(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::root(value)?;
-        let model = options::model(&mut fields)?;
+        let options = Options::read(&mut fields)?;
         let messages = messages::read(&mut fields)?;
         let tools = tools::read(&mut fields)?;
         let (template_options, reasoning) = template_options(&mut fields)?;
-        let sampling = options::sampling(&mut fields)?;
         let max_output_tokens = max_output_tokens(&mut fields)?;
-        let stop = options::stop(&mut fields, "stop")?;
-        let streaming = options::streaming(&mut fields)?;
-        let end_user = options::end_user(&mut fields, "user")?;
-        options::neutral(&mut fields)?;
-        fields.only("logprobs", &[json!(false)])?;
-        fields.only("top_logprobs", &[json!(0)])?;
-        fields.only("response_format", &[json!({ "type": "text" })])?;
+        let logprobs = logprobs(&mut fields)?;
         fields.only("modalities", &[json!(["text"])])?;
+        for (field, advice) in REFUSED {
+            fields.refuse(field, advice)?;
+        }
         fields.finish()?;
-        Ok(Self {
-            model,
-            messages,
-            tools,
-            template_options,
-            reasoning,
-            sampling,
-            max_output_tokens,
-            stop,
-            streaming,
-            end_user,
-        })
+        Ok(Self { options, messages, tools, template_options, reasoning, max_output_tokens, logprobs })
     }
 
     /// What a model has to be able to do.
     pub(super) fn needs(&self) -> Needs {
-        Needs { reasoning: self.reasoning.wanted() == Some(true), tools: !self.tools.is_empty() }
+        Needs {
+            reasoning: self.reasoning.wanted() == Some(true),
+            tools: self.tools.are_offered(),
+            grammar: self.options.grammar_field(),
+        }
     }
 
     pub(super) fn into_asked(self, id: String) -> Asked {
         let conversation = Conversation {
             messages: self.messages,
-            tools: self.tools,
+            tools: self.tools.offered,
+            tool_choice: self.tools.choice,
+            parallel_tool_calls: self.tools.parallel,
             reasoning: self.reasoning,
             template_options: self.template_options,
-            ..Conversation::default()
         };
-        let request = Request {
-            model: self.model,
-            sampling: self.sampling,
-            max_output_tokens: self.max_output_tokens,
-            stop: self.stop,
-            ..Request::new(id, Prompt::Chat(conversation))
-        };
-        Asked {
-            streaming: self.streaming.enabled,
-            end_user: self.end_user,
-            ..Asked::new(request, "messages")
-        }
+        let mut asked = self.options.into_asked(id, Prompt::Chat(conversation), "messages");
+        asked.request.max_output_tokens = self.max_output_tokens;
+        asked.request.logprobs = self.logprobs;
+        asked
     }
 }
 
@@ -110,7 +101,7 @@ impl Needs {
             let problem = format!("the model `{}` cannot call tools", card.id);
             return Err(fields::unsupported("tools".to_owned(), problem));
         }
-        Ok(())
+        check_grammar(self.grammar, card)
     }
 }
 
@@ -127,8 +118,21 @@ fn max_output_tokens(fields: &mut Fields) -> Result<Option<u32>, Error> {
     }
 }
 
+/// `logprobs` and `top_logprobs`.
+fn logprobs(fields: &mut Fields) -> Result<Option<u32>, Error> {
+    let wanted = fields.boolean("logprobs")?.unwrap_or(false);
+    let top = fields.integer("top_logprobs", 0..=i64::from(MOST_LOGPROBS))?.unwrap_or(0);
+    match (wanted, top) {
+        (false, 0) => Ok(None),
+        (false, _) => {
+            Err(fields::invalid("top_logprobs".to_owned(), "only allowed with `\"logprobs\": true`"))
+        }
+        (true, top) => Ok(Some(top as u32)),
+    }
+}
+
 /// `chat_template_kwargs` and `reasoning_effort`, which may not contradict each other.
-fn template_options(fields: &mut Fields) -> Result<(Map<String, Value>, ReasoningOptions), Error> {
+pub(crate) fn template_options(fields: &mut Fields) -> Result<(Map<String, Value>, ReasoningOptions), Error> {
     let variables = fields.object("chat_template_kwargs")?.map(Fields::into_map).unwrap_or_default();
     if let Some(name) = RESERVED_VARIABLES.iter().find(|name| variables.contains_key(**name)) {
         let path = format!("chat_template_kwargs.{name}");

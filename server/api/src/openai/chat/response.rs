@@ -1,7 +1,8 @@
-use mlx_gate_core::{Event, Finished, ToolCallDelta, Usage};
+use mlx_gate_core::{Event, TokenLogprob, ToolCallDelta, Usage};
 use serde::Serialize;
 
 use crate::error::Answer;
+use crate::openai::logprobs::ChatLogprobs;
 use crate::openai::wire::{ChunkWriter, Head, WireUsage, finish_reason};
 use crate::sse::Encoder;
 
@@ -10,7 +11,7 @@ use crate::sse::Encoder;
 pub(super) struct Completion {
     #[serde(flatten)]
     head: Head,
-    choices: [Choice; 1],
+    choices: Vec<Choice>,
     usage: WireUsage,
 }
 
@@ -18,7 +19,7 @@ pub(super) struct Completion {
 struct Choice {
     index: u32,
     message: Message,
-    logprobs: Option<()>,
+    logprobs: Option<ChatLogprobs>,
     finish_reason: &'static str,
 }
 
@@ -48,26 +49,49 @@ struct Function {
 
 /// Gathers the events of an answer that does not stream.
 pub(super) struct Collected {
-    model: String,
+    head: Head,
+    choices: Vec<Gathered>,
+}
+
+#[derive(Default)]
+struct Gathered {
     text: String,
     reasoning: Option<String>,
     tool_calls: Vec<ToolCall>,
+    /// Where they are asked for.
+    logprobs: Option<Vec<TokenLogprob>>,
+    finish_reason: &'static str,
 }
 
 impl Collected {
-    pub(super) const fn new(model: String) -> Self {
-        Self { model, text: String::new(), reasoning: None, tool_calls: Vec::new() }
-    }
-
-    pub(super) fn push(&mut self, event: Event) {
-        match event {
-            Event::Text(text) => self.text.push_str(&text),
-            Event::Reasoning(text) => self.reasoning.get_or_insert_default().push_str(&text),
-            Event::ToolCall(delta) => self.push_call(delta),
-            Event::Started { .. } | Event::Logprobs(_) | Event::Finished(_) | Event::Failed(_) => {}
+    /// For this many choices.
+    pub(super) fn new(model: String, tier: Option<&'static str>, count: usize, logprobs: bool) -> Self {
+        let choice = || Gathered { logprobs: logprobs.then(Vec::new), ..Gathered::default() };
+        Self {
+            head: Head::new("chatcmpl", "chat.completion", model, tier),
+            choices: std::iter::repeat_with(choice).take(count).collect(),
         }
     }
 
+    pub(super) fn push(&mut self, choice: u32, event: Event) {
+        let Some(choice) = self.choices.get_mut(choice as usize) else { return };
+        match event {
+            Event::Text(text) => choice.text.push_str(&text),
+            Event::Reasoning(text) => choice.reasoning.get_or_insert_default().push_str(&text),
+            Event::ToolCall(delta) => choice.push_call(delta),
+            Event::Logprobs(tokens) => choice.logprobs.get_or_insert_default().extend(tokens),
+            Event::Finished(finished) => choice.finish_reason = finish_reason(finished.reason),
+            Event::Started { .. } | Event::Failed(_) => {}
+        }
+    }
+
+    pub(super) fn finish(self, usage: Usage) -> Completion {
+        let choices = (0..).zip(self.choices).map(|(index, gathered)| gathered.finish(index)).collect();
+        Completion { head: self.head, choices, usage: usage.into() }
+    }
+}
+
+impl Gathered {
     fn push_call(&mut self, delta: ToolCallDelta) {
         if let Some((id, name)) = delta.opening {
             let function = Function { name, arguments: String::new() };
@@ -78,24 +102,20 @@ impl Collected {
         }
     }
 
-    pub(super) fn finish(self, finished: &Finished) -> Completion {
+    fn finish(self, index: u32) -> Choice {
         // OpenAI writes `null` beside tool calls, and a string, maybe empty, otherwise.
         let only_calls = self.text.is_empty() && !self.tool_calls.is_empty();
-        Completion {
-            head: Head::new("chatcmpl", "chat.completion", self.model),
-            choices: [Choice {
-                index: 0,
-                message: Message {
-                    role: "assistant",
-                    content: (!only_calls).then_some(self.text),
-                    refusal: None,
-                    reasoning_content: self.reasoning,
-                    tool_calls: self.tool_calls,
-                },
-                logprobs: None,
-                finish_reason: finish_reason(finished.reason),
-            }],
-            usage: finished.usage.into(),
+        Choice {
+            index,
+            message: Message {
+                role: "assistant",
+                content: (!only_calls).then_some(self.text),
+                refusal: None,
+                reasoning_content: self.reasoning,
+                tool_calls: self.tool_calls,
+            },
+            logprobs: self.logprobs.map(Into::into),
+            finish_reason: self.finish_reason,
         }
     }
 }
@@ -105,7 +125,7 @@ impl Collected {
 struct ChunkChoice {
     index: u32,
     delta: Delta,
-    logprobs: Option<()>,
+    logprobs: Option<ChatLogprobs>,
     finish_reason: Option<&'static str>,
 }
 
@@ -154,44 +174,58 @@ impl From<ToolCallDelta> for CallDelta {
 /// Writes the chunks of an answer that streams.
 pub(super) struct Chunks {
     writer: ChunkWriter,
+    choices: Vec<Streamed>,
+}
+
+/// How far a choice has come.
+#[derive(Clone, Default)]
+struct Streamed {
     /// The chunk that carries the role has been written.
     opened: bool,
+    /// Log probabilities that go with the next chunk.
+    logprobs: Vec<TokenLogprob>,
 }
 
 impl Chunks {
-    pub(super) fn new(model: String, include_usage: bool) -> Self {
-        let head = Head::new("chatcmpl", "chat.completion.chunk", model);
-        Self { writer: ChunkWriter::new(head, include_usage), opened: false }
-    }
-
-    fn chunk(&self, delta: Delta, finish_reason: Option<&'static str>, out: &mut Vec<u8>) {
-        self.writer.chunk(ChunkChoice { index: 0, delta, logprobs: None, finish_reason }, out);
-    }
-
-    fn open(&mut self, out: &mut Vec<u8>) {
-        if !std::mem::replace(&mut self.opened, true) {
-            let content = Some(String::new());
-            self.chunk(Delta { role: Some("assistant"), content, ..Delta::default() }, None, out);
-        }
+    /// For this many choices.
+    pub(super) fn new(model: String, tier: Option<&'static str>, count: usize, include_usage: bool) -> Self {
+        let head = Head::new("chatcmpl", "chat.completion.chunk", model, tier);
+        Self { writer: ChunkWriter::new(head, include_usage), choices: vec![Streamed::default(); count] }
     }
 }
 
 impl Encoder for Chunks {
-    fn event(&mut self, _choice: u32, event: Event, out: &mut Vec<u8>) {
-        self.open(out);
+    fn event(&mut self, choice: u32, event: Event, out: &mut Vec<u8>) {
+        let Self { writer, choices } = self;
+        let Some(streamed) = choices.get_mut(choice as usize) else { return };
+        let mut chunk = |delta, logprobs: Vec<TokenLogprob>, finish_reason| {
+            let logprobs = (!logprobs.is_empty()).then(|| logprobs.into());
+            writer.chunk(ChunkChoice { index: choice, delta, logprobs, finish_reason }, out);
+        };
+        if !std::mem::replace(&mut streamed.opened, true) {
+            let content = Some(String::new());
+            chunk(Delta { role: Some("assistant"), content, ..Delta::default() }, Vec::new(), None);
+        }
+        let logprobs = std::mem::take(&mut streamed.logprobs);
         match event {
-            Event::Text(text) => self.chunk(Delta { content: Some(text), ..Delta::default() }, None, out),
+            Event::Text(text) => {
+                chunk(Delta { content: Some(text), ..Delta::default() }, logprobs, None);
+            }
             Event::Reasoning(text) => {
-                self.chunk(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out);
+                chunk(Delta { reasoning_content: Some(text), ..Delta::default() }, logprobs, None);
             }
             Event::ToolCall(delta) => {
                 let tool_calls = Some([delta.into()]);
-                self.chunk(Delta { tool_calls, ..Delta::default() }, None, out);
+                chunk(Delta { tool_calls, ..Delta::default() }, logprobs, None);
             }
             Event::Finished(finished) => {
-                self.chunk(Delta::default(), Some(finish_reason(finished.reason)), out);
+                chunk(Delta::default(), logprobs, Some(finish_reason(finished.reason)));
             }
-            Event::Started { .. } | Event::Logprobs(_) | Event::Failed(_) => {}
+            Event::Logprobs(tokens) => {
+                streamed.logprobs = logprobs;
+                streamed.logprobs.extend(tokens);
+            }
+            Event::Started { .. } | Event::Failed(_) => {}
         }
     }
 

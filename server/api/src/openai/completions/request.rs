@@ -1,87 +1,94 @@
-use mlx_gate_core::{Prompt, Request, SamplingOverrides};
+use mlx_gate_core::{MOST_LOGPROBS, Prompt};
 use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::generation::Asked;
 use crate::openai::fields::{self, Fields};
-use crate::openai::options::{self, Streaming};
+use crate::openai::options::{self, MOST_CHOICES, Options};
 
 /// A checked body of `POST /v1/completions`.
 #[derive(Debug, PartialEq)]
 pub(super) struct CompletionRequest {
-    model: Option<String>,
-    prompt: Prompt,
-    sampling: SamplingOverrides,
+    pub(super) options: Options,
+    /// At least one.
+    prompts: Vec<Prompt>,
     max_output_tokens: Option<u32>,
-    stop: Vec<String>,
-    pub(super) streaming: Streaming,
-    end_user: Option<String>,
+    /// How many alternatives to each token, where log probabilities are asked for.
+    pub(super) logprobs: Option<u32>,
+    /// Whether each answer begins with its prompt.
+    echo: bool,
 }
 
 impl CompletionRequest {
     /// Reads and checks a body. Every field is either understood or refused by name.
     pub(super) fn read(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::root(value)?;
-        let model = options::model(&mut fields)?;
-        let prompt = prompt(&mut fields)?;
-        let sampling = options::sampling(&mut fields)?;
+        let options = Options::read(&mut fields)?;
+        let prompts = prompts(&mut fields)?;
+        if prompts.len().saturating_mul(options.n as usize) > MOST_CHOICES as usize {
+            let problem = format!(
+                "{} prompts with {} answers to each are more than {MOST_CHOICES} answers",
+                prompts.len(),
+                options.n
+            );
+            return Err(fields::invalid(if options.n > 1 { "n" } else { "prompt" }.to_owned(), problem));
+        }
         let max_output_tokens = options::max_tokens(&mut fields, "max_tokens")?;
-        let stop = options::stop(&mut fields, "stop")?;
-        let streaming = options::streaming(&mut fields)?;
-        let end_user = options::end_user(&mut fields, "user")?;
-        options::neutral(&mut fields)?;
-        fields.only("best_of", &[json!(1)])?;
-        fields.only("echo", &[json!(false)])?;
+        let logprobs = fields.integer("logprobs", 0..=i64::from(MOST_LOGPROBS))?.map(|top| top as u32);
+        let echo = fields.boolean("echo")?.unwrap_or(false);
+        if echo && logprobs.is_some() {
+            let problem =
+                "log probabilities of the prompt are not known here; send `echo` or `logprobs`, not both";
+            return Err(fields::unsupported("echo".to_owned(), problem));
+        }
+        fields.only("best_of", &[json!(options.n)])?;
         fields.only("suffix", &[json!("")])?;
-        fields.only("logprobs", &[])?;
         fields.finish()?;
-        Ok(Self { model, prompt, sampling, max_output_tokens, stop, streaming, end_user })
+        Ok(Self { options, prompts, max_output_tokens, logprobs, echo })
     }
 
-    pub(super) fn into_asked(self, id: String) -> Asked {
-        let request = Request {
-            model: self.model,
-            sampling: self.sampling,
-            max_output_tokens: self.max_output_tokens,
-            stop: self.stop,
-            ..Request::new(id, self.prompt)
-        };
-        Asked { streaming: self.streaming.enabled, end_user: self.end_user, ..Asked::new(request, "prompt") }
+    /// The prompts that answers begin with.
+    pub(super) fn echoed(&self) -> Vec<Prompt> {
+        if self.echo { self.prompts.clone() } else { Vec::new() }
+    }
+
+    pub(super) fn into_asked(mut self, id: String) -> Asked {
+        let further = self.prompts.split_off(1);
+        let first = self.prompts.remove(0);
+        let mut asked = self.options.into_asked(id, first, "prompt");
+        asked.request.max_output_tokens = self.max_output_tokens;
+        asked.request.logprobs = self.logprobs;
+        Asked { further, ..asked }
     }
 }
 
-/// A string, an array of tokens, or an array that holds one of them.
-fn prompt(fields: &mut Fields) -> Result<Prompt, Error> {
+/// A string, an array of strings, an array of tokens, or an array of arrays of tokens.
+fn prompts(fields: &mut Fields) -> Result<Vec<Prompt>, Error> {
     let path = fields.path("prompt");
     let value = fields.take("prompt");
     match fields.required("prompt", value)? {
-        Value::String(text) => Ok(Prompt::Text(text)),
+        Value::String(text) => Ok(vec![Prompt::Text(text)]),
         Value::Array(values) if values.is_empty() => {
             Err(fields::invalid(path, "expected a string or tokens, but got an empty array"))
         }
-        Value::Array(mut values) if !values[0].is_number() => match values.pop() {
-            Some(_) if !values.is_empty() => {
-                let problem = format!("one prompt per request, but got {}", values.len() + 1);
-                Err(fields::unsupported(path, problem))
-            }
-            Some(Value::String(text)) => Ok(Prompt::Text(text)),
-            Some(Value::Array(tokens)) if !tokens.is_empty() => tokens_at(&format!("{path}[0]"), &tokens),
-            other => {
-                let found = other.unwrap_or_default();
-                Err(fields::invalid_type(&format!("{path}[0]"), "a string or an array of tokens", &found))
-            }
-        },
-        Value::Array(tokens) => tokens_at(&path, &tokens),
-        other => Err(fields::invalid_type(&path, "a string or an array of tokens", &other)),
+        Value::Array(values) if values[0].is_number() => Ok(vec![tokens_at(&path, &values)?]),
+        Value::Array(values) => values
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| match value {
+                Value::String(text) => Ok(Prompt::Text(text)),
+                Value::Array(tokens) if !tokens.is_empty() => tokens_at(&format!("{path}[{index}]"), &tokens),
+                other => Err(fields::invalid_type(
+                    &format!("{path}[{index}]"),
+                    "a string or an array of tokens",
+                    &other,
+                )),
+            })
+            .collect(),
+        other => Err(fields::invalid_type(&path, "a string, an array of strings, or tokens", &other)),
     }
 }
 
 fn tokens_at(path: &str, values: &[Value]) -> Result<Prompt, Error> {
-    let token = |(index, value): (usize, &Value)| {
-        value
-            .as_u64()
-            .and_then(|token| u32::try_from(token).ok())
-            .ok_or_else(|| fields::invalid_type(&format!("{path}[{index}]"), "a token id", value))
-    };
-    values.iter().enumerate().map(token).collect::<Result<_, _>>().map(Prompt::Tokens)
+    options::tokens(path, values).map(Prompt::Tokens)
 }

@@ -1,7 +1,8 @@
-use mlx_gate_core::{Event, Finished, Usage};
+use mlx_gate_core::{Event, TokenLogprob, Usage};
 use serde::Serialize;
 
 use crate::error::Answer;
+use crate::openai::logprobs::{Offset, TextLogprobs};
 use crate::openai::wire::{ChunkWriter, Head, WireUsage, finish_reason};
 use crate::sse::Encoder;
 
@@ -10,7 +11,7 @@ use crate::sse::Encoder;
 pub(super) struct Completion {
     #[serde(flatten)]
     head: Head,
-    choices: [Choice; 1],
+    choices: Vec<Choice>,
     usage: WireUsage,
 }
 
@@ -18,50 +19,117 @@ pub(super) struct Completion {
 struct Choice {
     index: u32,
     text: String,
-    logprobs: Option<()>,
+    logprobs: Option<TextLogprobs>,
     finish_reason: Option<&'static str>,
 }
 
 const OBJECT: &str = "text_completion";
 
-impl Completion {
-    pub(super) fn new(model: String, text: String, finished: &Finished) -> Self {
-        let finish_reason = Some(finish_reason(finished.reason));
+/// Gathers the events of an answer that does not stream.
+pub(super) struct Collected {
+    head: Head,
+    choices: Vec<Gathered>,
+}
+
+struct Gathered {
+    text: String,
+    /// Where they are asked for.
+    logprobs: Option<Vec<TokenLogprob>>,
+    finish_reason: Option<&'static str>,
+}
+
+impl Collected {
+    /// For one choice to each of these beginnings of a text.
+    pub(super) fn new(model: String, tier: Option<&'static str>, texts: Vec<String>, logprobs: bool) -> Self {
+        let choice = |text| Gathered { text, logprobs: logprobs.then(Vec::new), finish_reason: None };
         Self {
-            head: Head::new("cmpl", OBJECT, model),
-            choices: [Choice { index: 0, text, logprobs: None, finish_reason }],
-            usage: finished.usage.into(),
+            head: Head::new("cmpl", OBJECT, model, tier),
+            choices: texts.into_iter().map(choice).collect(),
+        }
+    }
+
+    pub(super) fn push(&mut self, choice: u32, event: Event) {
+        let Some(choice) = self.choices.get_mut(choice as usize) else { return };
+        match event {
+            // A text that goes on has no reasoning of its own; should an engine find some, it is text all the same.
+            Event::Text(text) | Event::Reasoning(text) => choice.text.push_str(&text),
+            Event::Logprobs(tokens) => choice.logprobs.get_or_insert_default().extend(tokens),
+            Event::Finished(finished) => choice.finish_reason = Some(finish_reason(finished.reason)),
+            Event::Started { .. } | Event::ToolCall(_) | Event::Failed(_) => {}
+        }
+    }
+
+    pub(super) fn finish(self, usage: Usage) -> Completion {
+        let choice = |(index, gathered): (u32, Gathered)| Choice {
+            index,
+            text: gathered.text,
+            logprobs: gathered.logprobs.map(|tokens| TextLogprobs::new(tokens, &mut Offset::default())),
+            finish_reason: gathered.finish_reason,
+        };
+        Completion {
+            head: self.head,
+            choices: (0..).zip(self.choices).map(choice).collect(),
+            usage: usage.into(),
         }
     }
 }
 
 /// Writes the chunks of a completion that streams.
-pub(super) struct Chunks(ChunkWriter);
+pub(super) struct Chunks {
+    writer: ChunkWriter,
+    choices: Vec<Streamed>,
+}
+
+/// How far a choice has come.
+#[derive(Default)]
+struct Streamed {
+    /// What its text begins with, until that is written.
+    echo: String,
+    /// Log probabilities that go with the next chunk.
+    logprobs: Vec<TokenLogprob>,
+    offset: Offset,
+}
 
 impl Chunks {
-    pub(super) fn new(model: String, include_usage: bool) -> Self {
-        Self(ChunkWriter::new(Head::new("cmpl", OBJECT, model), include_usage))
-    }
-
-    fn chunk(&self, text: String, finish_reason: Option<&'static str>, out: &mut Vec<u8>) {
-        self.0.chunk(Choice { index: 0, text, logprobs: None, finish_reason }, out);
+    /// For one choice to each of these beginnings of a text.
+    pub(super) fn new(
+        model: String,
+        tier: Option<&'static str>,
+        texts: Vec<String>,
+        include_usage: bool,
+    ) -> Self {
+        let writer = ChunkWriter::new(Head::new("cmpl", OBJECT, model, tier), include_usage);
+        let choices = texts.into_iter().map(|echo| Streamed { echo, ..Streamed::default() }).collect();
+        Self { writer, choices }
     }
 }
 
 impl Encoder for Chunks {
-    fn event(&mut self, _choice: u32, event: Event, out: &mut Vec<u8>) {
+    fn event(&mut self, choice: u32, event: Event, out: &mut Vec<u8>) {
+        let Self { writer, choices } = self;
+        let Some(Streamed { echo, logprobs, offset }) = choices.get_mut(choice as usize) else { return };
+        let mut chunk = |text, logprobs, finish_reason| {
+            writer.chunk(Choice { index: choice, text, logprobs, finish_reason }, out);
+        };
+        if !echo.is_empty() {
+            chunk(std::mem::take(echo), None, None);
+        }
+        let mut lists = || {
+            let tokens = std::mem::take(logprobs);
+            (!tokens.is_empty()).then(|| TextLogprobs::new(tokens, offset))
+        };
         match event {
-            // A text that goes on has no reasoning of its own; should an engine find some, it is text all the same.
-            Event::Text(text) | Event::Reasoning(text) => self.chunk(text, None, out),
+            Event::Text(text) | Event::Reasoning(text) => chunk(text, lists(), None),
             Event::Finished(finished) => {
-                self.chunk(String::new(), Some(finish_reason(finished.reason)), out);
+                chunk(String::new(), lists(), Some(finish_reason(finished.reason)));
             }
-            Event::Started { .. } | Event::Logprobs(_) | Event::ToolCall(_) | Event::Failed(_) => {}
+            Event::Logprobs(tokens) => logprobs.extend(tokens),
+            Event::Started { .. } | Event::ToolCall(_) | Event::Failed(_) => {}
         }
     }
 
     fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
-        self.0.end(usage, out);
+        self.writer.end(usage, out);
     }
 
     fn error(&mut self, answer: &Answer, out: &mut Vec<u8>) {

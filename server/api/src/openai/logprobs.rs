@@ -1,0 +1,132 @@
+//! Log probabilities on the wire: chat completions' shape, and the older one of completions.
+
+use mlx_gate_core::TokenLogprob;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What OpenAI writes for a token whose probability is 0: JSON has no minus infinity.
+const LOWEST: f32 = -9999.0;
+
+/// `logprobs` of a chat completion's choice.
+#[derive(Serialize)]
+pub(crate) struct ChatLogprobs {
+    content: Vec<ChatToken>,
+    refusal: Option<()>,
+}
+
+#[derive(Serialize)]
+struct ChatToken {
+    #[serde(flatten)]
+    token: Alternative,
+    top_logprobs: Vec<Alternative>,
+}
+
+#[derive(Serialize)]
+struct Alternative {
+    token: String,
+    logprob: f32,
+    bytes: Vec<u8>,
+}
+
+impl Alternative {
+    fn new(bytes: Vec<u8>, logprob: f32) -> Self {
+        Self { token: name(&bytes), logprob: logprob.max(LOWEST), bytes }
+    }
+}
+
+impl From<Vec<TokenLogprob>> for ChatLogprobs {
+    fn from(tokens: Vec<TokenLogprob>) -> Self {
+        let one = |token: TokenLogprob| ChatToken {
+            token: Alternative::new(token.bytes, token.logprob),
+            top_logprobs: token
+                .top
+                .into_iter()
+                .map(|(_, bytes, logprob)| Alternative::new(bytes, logprob))
+                .collect(),
+        };
+        Self { content: tokens.into_iter().map(one).collect(), refusal: None }
+    }
+}
+
+/// `logprobs` of a completion's choice: lists side by side.
+#[derive(Serialize)]
+pub(crate) struct TextLogprobs {
+    tokens: Vec<String>,
+    token_logprobs: Vec<f32>,
+    /// Likeliest tokens by name. The token chosen is always among them.
+    top_logprobs: Vec<Map<String, Value>>,
+    /// Where each token begins in the choice's text, in characters.
+    text_offset: Vec<usize>,
+}
+
+impl TextLogprobs {
+    /// `offset` is how far the choice's text has come.
+    pub(crate) fn new(tokens: Vec<TokenLogprob>, offset: &mut Offset) -> Self {
+        let mut lists = Self {
+            tokens: Vec::with_capacity(tokens.len()),
+            token_logprobs: Vec::with_capacity(tokens.len()),
+            top_logprobs: Vec::with_capacity(tokens.len()),
+            text_offset: Vec::with_capacity(tokens.len()),
+        };
+        for token in tokens {
+            let (own, logprob) = (name(&token.bytes), token.logprob.max(LOWEST));
+            let mut top = Map::new();
+            for (_, bytes, logprob) in token.top {
+                top.entry(name(&bytes)).or_insert_with(|| logprob.max(LOWEST).into());
+            }
+            top.entry(own.as_str()).or_insert_with(|| logprob.into());
+            lists.text_offset.push(offset.advance(&token.bytes));
+            lists.tokens.push(own);
+            lists.token_logprobs.push(logprob);
+            lists.top_logprobs.push(top);
+        }
+        lists
+    }
+}
+
+/// A place in a text, in characters, that moves with tokens, which may end inside of one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Offset(usize);
+
+impl Offset {
+    /// Moves behind a token and gives the character it begins in.
+    fn advance(&mut self, bytes: &[u8]) -> usize {
+        let continues = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+        let inside = bytes.first().is_some_and(|&byte| continues(byte));
+        let begins = self.0.saturating_sub(usize::from(inside));
+        self.0 += bytes.iter().filter(|&&byte| !continues(byte)).count();
+        begins
+    }
+}
+
+/// A token's text. One that is part of a character only is written as OpenAI does: `bytes:\xe2\x82`.
+fn name(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("bytes:{}", bytes.escape_ascii()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Offset, name};
+
+    #[test]
+    fn offsets_count_characters_however_tokens_cut_them() {
+        let text = "a€ü";
+        for cut in 1..text.len() {
+            let mut offset = Offset::default();
+            let (front, back) = text.as_bytes().split_at(cut);
+            assert_eq!(offset.advance(front), 0);
+            let expected = (0..=cut).rev().find(|&at| text.is_char_boundary(at)).unwrap();
+            assert_eq!(offset.advance(back), text[..expected].chars().count(), "{cut}");
+            assert_eq!(offset.advance(b""), 3, "{cut}");
+        }
+    }
+
+    #[test]
+    fn parts_of_characters_are_named_by_their_bytes() {
+        assert_eq!(name("é\n".as_bytes()), "é\n");
+        assert_eq!(name(b"\xe2\x82"), r"bytes:\xe2\x82");
+    }
+}

@@ -31,13 +31,13 @@ impl Runtime {
     pub(crate) fn compile(&self, bytes: &[u8], memory: usize) -> Result<(Arc<Sandbox>, Component), Problem> {
         // Interpreters are told by their imports, so that they are compiled once.
         if !imports::wasi(bytes) && memory <= sandbox::POOLED_MEMORY {
-            let component = Component::from_binary(&self.pooled.engine, bytes)?;
+            let component = self.pooled.compile_new(bytes)?;
             if self.pooled.fits(&component) {
                 return Ok((self.pooled.clone(), component));
             }
         }
         let roomy = self.roomy()?;
-        let component = Component::from_binary(&roomy.engine, bytes)?;
+        let component = roomy.compile_new(bytes)?;
         Ok((roomy, component))
     }
 

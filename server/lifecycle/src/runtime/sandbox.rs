@@ -29,8 +29,7 @@ const ROOMY_SLOTS: u32 = 32;
 const POOLED_CORE_INSTANCES: u32 = 4;
 const POOLED_TABLES: u32 = 2;
 
-/// Machine code of functions that is kept for the next compilation, in bytes. The bundled plugins have some 8 MiB. Cranelift
-/// gives a few functions in a hundred another key now and then, so it fills up, and is not to be felt when it has. That of
+/// Machine code of functions that is kept for the next compilation, in bytes. The bundled plugins have some 8 MiB. That of
 /// interpreters is not kept: they are compiled once.
 const FUNCTIONS: usize = 8 << 20;
 
@@ -56,6 +55,8 @@ pub(crate) struct Sandbox {
     pub(crate) usual_memory: usize,
     /// Whether it has WASI.
     wasi: bool,
+    /// Machine code for the next compilation.
+    functions: Option<Arc<Functions>>,
 }
 
 impl Sandbox {
@@ -75,6 +76,7 @@ impl Sandbox {
             room: Room::default(),
             handles: 64,
             usual_memory: 0,
+            functions: Some(functions),
             ..Self::around(engine, POOLED_SLOTS, false)?
         })
     }
@@ -108,7 +110,14 @@ impl Sandbox {
             handles: 0,
             usual_memory: 0,
             wasi,
+            functions: None,
         })
+    }
+
+    /// Compiles the component of a new plugin, and keeps its machine code for the compilations that follow.
+    pub(super) fn compile_new(&self, component: &[u8]) -> wasmtime::Result<Component> {
+        let _learning = self.functions.as_ref().map(|functions| functions.learn());
+        Component::from_binary(&self.engine, component)
     }
 
     /// What plugins built for this version of the interface may call.

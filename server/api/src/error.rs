@@ -113,9 +113,9 @@ impl Error {
                 refused_by: Some(Phase::Authenticate.as_str().to_owned()),
                 ..Answer::new(StatusCode::UNAUTHORIZED, Kind::Authentication, "credential_expired", message)
             }),
-            Self::ModelNotAllowed { .. } => not_allowed("model_not_allowed", "model", message),
-            Self::AdapterNotAllowed { .. } => not_allowed("adapter_not_allowed", "adapter", message),
-            Self::NothingAllowed => not_allowed("output_not_allowed", "max_output_tokens", message),
+            Self::ModelNotAllowed { .. } => not_allowed("model_not_allowed", Some("model"), message),
+            Self::AdapterNotAllowed { .. } => not_allowed("adapter_not_allowed", Some("adapter"), message),
+            Self::NothingAllowed => not_allowed("output_not_allowed", None, message),
             Self::PromptTooLong { field, .. } => Answer {
                 param: Some(field.into()),
                 ..invalid(StatusCode::BAD_REQUEST, "context_length_exceeded")
@@ -174,9 +174,9 @@ fn known_routes() -> String {
 }
 
 /// What the authorizers' bounds leave no room for.
-fn not_allowed(code: &'static str, param: &'static str, message: String) -> Answer {
+fn not_allowed(code: &'static str, param: Option<&'static str>, message: String) -> Answer {
     Answer {
-        param: Some(param.into()),
+        param: param.map(Cow::Borrowed),
         refused_by: Some(Phase::Authorize.as_str().to_owned()),
         ..Answer::new(StatusCode::FORBIDDEN, Kind::Permission, code, message)
     }

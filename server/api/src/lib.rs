@@ -34,6 +34,7 @@ mod permission;
 mod routes;
 mod serve;
 mod sse;
+mod turns;
 
 pub use admin::{Admin, AdminListener};
 pub use app::App;

@@ -7,6 +7,7 @@ mod grammar;
 mod logprobs;
 pub(crate) mod models;
 pub(crate) mod options;
+pub(crate) mod responses;
 pub(crate) mod tokenize;
 pub(crate) mod wire;
 

@@ -34,7 +34,7 @@ pub(crate) struct Route {
 type Handler = fn(Call, Body) -> BoxFuture<'static, Result<Permitted, Error>>;
 
 /// Everything the server does for a caller.
-pub(crate) static ROUTES: [Route; 8] = [
+pub(crate) static ROUTES: [Route; 9] = [
     Route {
         method: Method::POST,
         path: "/v1/chat/completions",
@@ -48,6 +48,13 @@ pub(crate) static ROUTES: [Route; 8] = [
         dialect: Some(Dialect::OpenAi),
         api: Api::Completion,
         handler: |call, body| Box::pin(openai::completions::create(call, body)),
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/responses",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Response,
+        handler: |call, body| Box::pin(openai::responses::create(call, body)),
     },
     Route {
         method: Method::POST,

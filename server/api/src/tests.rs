@@ -1,5 +1,6 @@
 //! Whole-router tests over a fake engine and a fake gate.
 
+mod agents;
 mod anthropic;
 mod bad_input;
 mod chat;
@@ -16,6 +17,7 @@ mod log;
 mod logprobs;
 mod models;
 mod phases;
+mod responses;
 mod serve;
 mod streams;
 mod tokenize;

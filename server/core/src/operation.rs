@@ -27,6 +27,8 @@ pub enum Api {
     Chat,
     /// `POST /v1/completions`.
     Completion,
+    /// `POST /v1/responses`.
+    Response,
     /// `POST /v1/messages`.
     Message,
     /// `POST /v1/messages/count_tokens`.
@@ -39,14 +41,22 @@ pub enum Api {
 
 impl Api {
     /// Every kind there is.
-    pub const ALL: [Self; 6] =
-        [Self::Chat, Self::Completion, Self::Message, Self::CountTokens, Self::Models, Self::Tokenize];
+    pub const ALL: [Self; 7] = [
+        Self::Chat,
+        Self::Completion,
+        Self::Response,
+        Self::Message,
+        Self::CountTokens,
+        Self::Models,
+        Self::Tokenize,
+    ];
 
     /// The name plugins see in `operation.api`, and logs carry.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Completion => "completion",
+            Self::Response => "response",
             Self::Message => "message",
             Self::CountTokens => "count-tokens",
             Self::Models => "models",

@@ -58,10 +58,8 @@ fn kind(answer: &Answer) -> &'static str {
 /// The engine speaks of fields in `core::Request`'s vocabulary; clients know some of them by other names.
 fn field(param: &str) -> &str {
     match param {
-        "max_output_tokens" => "max_tokens",
         "stop" => "stop_sequences",
         "reasoning" => "thinking",
-        "grammar" => "output_config.format",
         "parallel_tool_calls" => "tool_choice.disable_parallel_tool_use",
         other => other,
     }

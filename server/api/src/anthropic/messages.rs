@@ -17,9 +17,12 @@ use crate::sse;
 pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;
     let request = request::MessagesRequest::read(value)?;
-    let (streaming, shows_thinking) = (request.streaming, request.shows_thinking);
-    let (permit, mut generation) =
-        Generation::begin(&call, request.into_asked(call.id.clone()), |_| Ok(())).await?;
+    let (streaming, shows_thinking, grammar) =
+        (request.streaming, request.shows_thinking, request.grammar_field());
+    let (permit, mut generation) = Generation::begin(&call, request.into_asked(call.id.clone()), |card| {
+        openai::options::check_grammar(grammar, card)
+    })
+    .await?;
     let head = wire::Head::new(generation.model.clone(), generation.usage());
     if streaming {
         let encoder = stream::Events::new(head, shows_thinking, call.id.clone());

@@ -23,11 +23,8 @@ pub(crate) fn body(answer: &Answer) -> Value {
         Kind::RateLimit => "rate_limit_error",
         Kind::Server => "server_error",
     };
-    // The engine speaks of fields in `core::Request`'s vocabulary; clients know two of them by other names.
-    let param = answer.param.as_deref().map(|param| match param {
-        "template_options" => "chat_template_kwargs",
-        "max_output_tokens" => "max_tokens",
-        other => other,
-    });
+    // The engine speaks of fields in `core::Request`'s vocabulary; clients know one of them by another name.
+    let param = answer.param.as_deref();
+    let param = param.map(|param| if param == "template_options" { "chat_template_kwargs" } else { param });
     json!({ "error": { "message": answer.message, "type": kind, "param": param, "code": answer.code } })
 }

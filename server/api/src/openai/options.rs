@@ -210,13 +210,13 @@ fn streaming(fields: &mut Fields) -> Result<Streaming, Error> {
 }
 
 /// `safety_identifier`, or `user` as it was called before.
-fn end_user(fields: &mut Fields) -> Result<Option<String>, Error> {
+pub(crate) fn end_user(fields: &mut Fields) -> Result<Option<String>, Error> {
     let older = label(fields, "user")?;
     Ok(label(fields, "safety_identifier")?.or(older))
 }
 
 /// What is about answers that OpenAI keeps. None are kept here, so labels for them are checked and then let go.
-fn unstored(fields: &mut Fields) -> Result<(), Error> {
+pub(crate) fn unstored(fields: &mut Fields) -> Result<(), Error> {
     const MOST_LABELS: usize = 16;
     fields.only("store", &[json!(false)])?;
     // A hint where a prefix may be cached. Equal prefixes find each other without it.

@@ -37,6 +37,7 @@ fn good(route: &Route) -> Request<Body> {
     match route.path {
         CHAT => chat(&json!({})),
         "/v1/completions" | "/tokenize" => post(route.path, &json!({ "prompt": "x" })),
+        "/v1/responses" => post(route.path, &json!({ "input": "x" })),
         "/v1/messages" => {
             post(route.path, &json!({ "max_tokens": 9, "messages": [{ "role": "user", "content": "x" }] }))
         }

@@ -54,6 +54,11 @@ impl MessagesRequest {
         })
     }
 
+    /// The field that asks for a grammar.
+    pub(super) fn grammar_field(&self) -> Option<&'static str> {
+        self.grammar.as_ref().map(|_| GRAMMAR_FIELD)
+    }
+
     pub(super) fn into_asked(self, id: String) -> Asked {
         let request = Request {
             model: self.model,
@@ -63,9 +68,17 @@ impl MessagesRequest {
             grammar: self.grammar,
             ..Request::new(id, Prompt::Chat(self.conversation))
         };
-        Asked { streaming: self.streaming, end_user: self.end_user, ..Asked::new(request, "messages") }
+        Asked {
+            streaming: self.streaming,
+            end_user: self.end_user,
+            grammar_field: GRAMMAR_FIELD,
+            ..Asked::new(request, "messages")
+        }
     }
 }
+
+/// Where a request says what the answer has to look like.
+const GRAMMAR_FIELD: &str = "output_config.format";
 
 /// `metadata.user_id`: the client's word for whom it asks.
 fn metadata(fields: &mut Fields) -> Result<Option<String>, Error> {

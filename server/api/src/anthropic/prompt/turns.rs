@@ -1,13 +1,12 @@
 //! `system` and `messages`, as the turns that chat templates know.
 
-use std::collections::HashMap;
-
 use mlx_gate_core::{Message, Role, ToolCall};
 use serde_json::{Value, json};
 
 use super::blocks::{self, Block, Content};
 use crate::error::Error;
 use crate::fields::{self, Fields};
+use crate::turns::Turns;
 
 const ROLES: [&str; 3] = ["user", "assistant", "system"];
 
@@ -19,19 +18,19 @@ const BILLING: &str = "x-anthropic-billing-header:";
 pub(super) fn read(fields: &mut Fields) -> Result<Vec<Message>, Error> {
     let mut turns = Turns::default();
     if let Some(system) = Content::read(fields, "system", &["text"])? {
-        turns.system(system)?;
+        self::system(&mut turns, system)?;
     }
     let messages = fields.array("messages")?;
     let messages = fields.required("messages", messages)?;
     for (index, value) in messages.into_iter().enumerate() {
-        turns.read(Fields::at(format!("messages[{index}]"), value)?)?;
+        turn(&mut turns, Fields::at(format!("messages[{index}]"), value)?)?;
     }
-    match turns.0.last() {
-        Some(last) if last.role == Role::Assistant => Err(fields::unsupported(
+    match turns.last() {
+        Some(Role::Assistant) => Err(fields::unsupported(
             "messages".to_owned(),
             "the last turn is the assistant's, and answers cannot be begun for the model here; end with a user's turn",
         )),
-        Some(last) if last.role != Role::System => Ok(turns.0),
+        Some(Role::User | Role::Tool) => Ok(turns.into_messages()),
         _ => Err(Error::Field {
             param: "messages".to_owned(),
             code: "empty_array",
@@ -40,151 +39,96 @@ pub(super) fn read(fields: &mut Fields) -> Result<Vec<Message>, Error> {
     }
 }
 
-/// Turns so far. Those of one role that follow one another are one turn, as in Anthropic's API.
-#[derive(Default)]
-struct Turns(Vec<Message>);
-
-impl Turns {
-    fn read(&mut self, mut fields: Fields) -> Result<(), Error> {
-        let role = fields.choice("role", &ROLES)?;
-        let role = fields.required("role", role)?;
-        let kinds: &[&str] = match role {
-            "user" => &["text", "tool_result"],
-            "assistant" => &["text", "tool_use", "thinking", "redacted_thinking"],
-            _ => &["text"],
-        };
-        let content = Content::read(&mut fields, "content", kinds)?;
-        let content = fields.required("content", content)?;
-        fields.finish()?;
-        match role {
-            "user" => self.user(content),
-            "assistant" => self.assistant(content),
-            _ => self.system(content),
-        }
+fn turn(turns: &mut Turns, mut fields: Fields) -> Result<(), Error> {
+    let role = fields.choice("role", &ROLES)?;
+    let role = fields.required("role", role)?;
+    let kinds: &[&str] = match role {
+        "user" => &["text", "tool_result"],
+        "assistant" => &["text", "tool_use", "thinking", "redacted_thinking"],
+        _ => &["text"],
+    };
+    let content = Content::read(&mut fields, "content", kinds)?;
+    let content = fields.required("content", content)?;
+    fields.finish()?;
+    match role {
+        "user" => user(turns, content),
+        "assistant" => assistant(turns, content),
+        _ => system(turns, content),
     }
+}
 
-    /// Instructions. In front of everything they are the system's turn. Chat templates know no other place for one: some
-    /// refuse it, some drop it, and models lose the thread. So instructions in the middle of a conversation stay where
-    /// they are, which keeps the prompt before them as it was, as a marked part of a user's turn.
-    fn system(&mut self, content: Content) -> Result<(), Error> {
-        let text = match content {
-            Content::Text(text) => text,
-            Content::Blocks(blocks) => {
-                let texts = blocks.into_iter().map(|block| blocks::text(block.fields));
-                let texts = texts.collect::<Result<Vec<_>, _>>()?;
-                let told = texts.into_iter().filter(|text| !text.starts_with(BILLING));
-                told.collect::<Vec<_>>().join("\n")
-            }
-        };
-        if text.is_empty() {
+fn system(turns: &mut Turns, content: Content) -> Result<(), Error> {
+    let texts = match content {
+        Content::Text(text) => vec![text],
+        Content::Blocks(blocks) => {
+            blocks.into_iter().map(|block| blocks::text(block.fields)).collect::<Result<_, _>>()?
+        }
+    };
+    let told = texts.iter().filter_map(|text| {
+        let billed = text.starts_with(BILLING);
+        if billed { text.split_once('\n').map(|(_, rest)| rest) } else { Some(text.as_str()) }
+    });
+    turns.system(&told.collect::<Vec<_>>().join("\n"));
+    Ok(())
+}
+
+fn user(turns: &mut Turns, content: Content) -> Result<(), Error> {
+    let blocks = match content {
+        Content::Text(text) => {
+            turns.say(Role::User, &text);
             return Ok(());
         }
-        if self.0.iter().all(|turn| turn.role == Role::System) {
-            self.say(Role::System, &text);
-        } else {
-            self.say(Role::User, &format!("<system-reminder>\n{text}\n</system-reminder>"));
+        Content::Blocks(blocks) => blocks,
+    };
+    for Block { kind, fields } in blocks {
+        match kind {
+            "tool_result" => tool_result(turns, fields)?,
+            _ => turns.say(Role::User, &blocks::text(fields)?),
         }
-        Ok(())
     }
-
-    fn user(&mut self, content: Content) -> Result<(), Error> {
-        match content {
-            Content::Text(text) => self.say(Role::User, &text),
-            Content::Blocks(blocks) => {
-                for Block { kind, fields } in blocks {
-                    match kind {
-                        "tool_result" => self.tool_result(fields)?,
-                        _ => self.say(Role::User, &blocks::text(fields)?),
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn assistant(&mut self, content: Content) -> Result<(), Error> {
-        let blocks = match content {
-            Content::Text(text) => {
-                self.say(Role::Assistant, &text);
-                return Ok(());
-            }
-            Content::Blocks(blocks) => blocks,
-        };
-        if blocks.is_empty() {
-            self.say(Role::Assistant, "");
-        }
-        for Block { kind, fields } in blocks {
-            match kind {
-                "thinking" => {
-                    let thinking = thinking(fields)?;
-                    append(&mut self.turn(Role::Assistant).reasoning, &thinking);
-                }
-                "tool_use" => {
-                    let call = tool_use(fields)?;
-                    self.turn(Role::Assistant).tool_calls.push(call);
-                }
-                // What another server has thought, under its own key.
-                "redacted_thinking" => redacted_thinking(fields)?,
-                _ => self.say(Role::Assistant, &blocks::text(fields)?),
-            }
-        }
-        Ok(())
-    }
-
-    fn tool_result(&mut self, mut fields: Fields) -> Result<(), Error> {
-        let id = fields.string("tool_use_id")?;
-        let id = fields.required("tool_use_id", id)?;
-        let content = Content::read(&mut fields, "content", &["text"])?;
-        let text = content.map_or(Ok(String::new()), Content::into_text)?;
-        let failed = fields.boolean("is_error")?.unwrap_or(false);
-        blocks::cache_control(&mut fields)?;
-        fields.only("toolset_name", &[])?;
-        let path = fields.path("tool_use_id");
-        fields.finish()?;
-        let Some(name) = self.called().remove(id.as_str()).map(str::to_owned) else {
-            let problem = "no `tool_use` block of an earlier turn has this id";
-            return Err(fields::invalid(path, problem));
-        };
-        let mut message = turn(Role::Tool);
-        // Templates have one kind of result, so a failure has to be told in words.
-        message.content = Some(if failed { format!("Error: {text}") } else { text });
-        message.tool_call_id = Some(id);
-        message.name = Some(name);
-        self.0.push(message);
-        Ok(())
-    }
-
-    /// The names of all tools called so far, by the calls' ids.
-    fn called(&self) -> HashMap<&str, &str> {
-        let calls = self.0.iter().flat_map(|turn| &turn.tool_calls);
-        calls.map(|call| (call.id.as_str(), call.name.as_str())).collect()
-    }
-
-    /// The last turn, if it is of this role, or a new one.
-    fn turn(&mut self, role: Role) -> &mut Message {
-        if self.0.last().is_none_or(|last| last.role != role) {
-            self.0.push(turn(role));
-        }
-        let last = self.0.len() - 1;
-        &mut self.0[last]
-    }
-
-    fn say(&mut self, role: Role, text: &str) {
-        append(&mut self.turn(role).content, text);
-    }
+    Ok(())
 }
 
-fn turn(role: Role) -> Message {
-    Message { role, content: None, reasoning: None, tool_calls: Vec::new(), tool_call_id: None, name: None }
+fn assistant(turns: &mut Turns, content: Content) -> Result<(), Error> {
+    let blocks = match content {
+        Content::Text(text) => {
+            turns.say(Role::Assistant, &text);
+            return Ok(());
+        }
+        Content::Blocks(blocks) => blocks,
+    };
+    if blocks.is_empty() {
+        turns.say(Role::Assistant, "");
+    }
+    for Block { kind, fields } in blocks {
+        match kind {
+            "thinking" => turns.think(&thinking(fields)?),
+            "tool_use" => turns.call(tool_use(fields)?),
+            // What another server has thought, under its own key.
+            "redacted_thinking" => redacted_thinking(fields)?,
+            _ => turns.say(Role::Assistant, &blocks::text(fields)?),
+        }
+    }
+    Ok(())
 }
 
-/// Adds a paragraph.
-fn append(to: &mut Option<String>, text: &str) {
-    let to = to.get_or_insert_default();
-    if !to.is_empty() && !text.is_empty() {
-        to.push('\n');
+fn tool_result(turns: &mut Turns, mut fields: Fields) -> Result<(), Error> {
+    let id = fields.string("tool_use_id")?;
+    let id = fields.required("tool_use_id", id)?;
+    let content = Content::read(&mut fields, "content", &["text"])?;
+    let text = content.map_or(Ok(String::new()), Content::into_text)?;
+    let failed = fields.boolean("is_error")?.unwrap_or(false);
+    blocks::cache_control(&mut fields)?;
+    fields.only("toolset_name", &[])?;
+    let path = fields.path("tool_use_id");
+    fields.finish()?;
+    // Templates have one kind of result, so a failure has to be told in words.
+    let text = if failed { format!("Error: {text}") } else { text };
+    if turns.result(id, text) {
+        Ok(())
+    } else {
+        Err(fields::invalid(path, "no `tool_use` block of an earlier turn has this id"))
     }
-    to.push_str(text);
 }
 
 /// The text of a `thinking` block. Its signature is for the server that wrote it; ours says nothing that would have to be

@@ -94,7 +94,6 @@ async fn fields_have_the_clients_names() {
         ("reasoning", "thinking"),
         ("grammar", "output_config.format"),
         ("stop", "stop_sequences"),
-        ("max_output_tokens", "max_tokens"),
         ("tools", "tools"),
     ] {
         let engine = FakeEngine::says(Vec::new());

@@ -1,0 +1,181 @@
+//! The items of an answer, as events make them.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use mlx_gate_core::{Event, Finished, ToolCallDelta};
+use serde::Serialize;
+
+use super::reasoning::SEALED;
+
+/// The items so far. All but the last have ended.
+#[derive(Default)]
+pub(super) struct Items {
+    items: Vec<Item>,
+    /// The last item goes on.
+    open: bool,
+}
+
+/// One item of an answer.
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) kind: Kind,
+    /// Its text, or a call's arguments.
+    pub(super) text: String,
+}
+
+pub(super) enum Kind {
+    Reasoning,
+    Message,
+    Call { index: u32, call_id: String, name: String },
+}
+
+/// What an event did to the last item.
+pub(super) enum Change<'a> {
+    Opened,
+    Grew(&'a str),
+    Closed,
+}
+
+impl Items {
+    /// Takes an event and tells about each change, with the item's place and the item. Gives the end, once it is there.
+    pub(super) fn push(
+        &mut self,
+        event: Event,
+        mut tell: impl FnMut(Change<'_>, (usize, &Item)),
+    ) -> Option<Finished> {
+        match event {
+            Event::Text(text) => self.grow(&text, Kind::Message, &mut tell),
+            Event::Reasoning(text) => self.grow(&text, Kind::Reasoning, &mut tell),
+            Event::ToolCall(ToolCallDelta { index, opening, arguments }) => {
+                let (call_id, name) = opening.unwrap_or_default();
+                self.grow(&arguments, Kind::Call { index, call_id, name }, &mut tell);
+            }
+            Event::Finished(finished) => {
+                self.close(&mut tell);
+                return Some(finished);
+            }
+            Event::Started { .. } | Event::Logprobs(_) | Event::Failed(_) => {}
+        }
+        None
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter()
+    }
+
+    /// Adds to the last item if it is of this kind and open, or to a new one.
+    fn grow(&mut self, text: &str, kind: Kind, tell: &mut impl FnMut(Change<'_>, (usize, &Item))) {
+        let goes_on = self.open && self.items.last().is_some_and(|last| last.kind.is_same(&kind));
+        if !goes_on {
+            self.close(tell);
+            let id = format!("{}_{:032x}", kind.prefix(), rand::random::<u128>());
+            self.items.push(Item { id, kind, text: String::new() });
+            self.open = true;
+        }
+        let at = self.items.len() - 1;
+        if !goes_on {
+            tell(Change::Opened, (at, &self.items[at]));
+        }
+        if !text.is_empty() {
+            self.items[at].text.push_str(text);
+            tell(Change::Grew(text), (at, &self.items[at]));
+        }
+    }
+
+    fn close(&mut self, tell: &mut impl FnMut(Change<'_>, (usize, &Item))) {
+        if std::mem::take(&mut self.open) {
+            let at = self.items.len() - 1;
+            tell(Change::Closed, (at, &self.items[at]));
+        }
+    }
+}
+
+impl Kind {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Reasoning, Self::Reasoning) | (Self::Message, Self::Message) => true,
+            (Self::Call { index, .. }, Self::Call { index: other, .. }) => index == other,
+            _ => false,
+        }
+    }
+
+    /// What ids of such items begin with in OpenAI's API.
+    const fn prefix(&self) -> &'static str {
+        match self {
+            Self::Reasoning => "rs",
+            Self::Message => "msg",
+            Self::Call { .. } => "fc",
+        }
+    }
+}
+
+/// An item on the wire.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Wire<'a> {
+    Reasoning {
+        id: &'a str,
+        status: Status,
+        summary: [(); 0],
+        content: Vec<Part<'a>>,
+        encrypted_content: Option<String>,
+    },
+    Message {
+        id: &'a str,
+        status: Status,
+        role: &'static str,
+        content: Vec<Part<'a>>,
+    },
+    FunctionCall {
+        id: &'a str,
+        status: Status,
+        call_id: &'a str,
+        name: &'a str,
+        arguments: &'a str,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Status {
+    InProgress,
+    Completed,
+    Incomplete,
+}
+
+/// A content part.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Part<'a> {
+    ReasoningText { text: &'a str },
+    OutputText { text: &'a str, annotations: [(); 0], logprobs: [(); 0] },
+}
+
+impl Item {
+    /// The item as it is now. One that has just begun has no parts yet.
+    pub(super) fn wire(&self, status: Status, seals: bool) -> Wire<'_> {
+        let (id, text) = (self.id.as_str(), self.text.as_str());
+        let content =
+            if status == Status::InProgress { Vec::new() } else { self.part(text).into_iter().collect() };
+        match &self.kind {
+            Kind::Reasoning => {
+                let sealed = || format!("{SEALED}{}", BASE64_STANDARD.encode(text));
+                let encrypted_content = (seals && status != Status::InProgress).then(sealed);
+                Wire::Reasoning { id, status, summary: [], content, encrypted_content }
+            }
+            Kind::Message => Wire::Message { id, status, role: "assistant", content },
+            Kind::Call { call_id, name, .. } => {
+                Wire::FunctionCall { id, status, call_id, name, arguments: text }
+            }
+        }
+    }
+
+    /// Its one content part, with this text; a call has none.
+    pub(super) const fn part<'a>(&self, text: &'a str) -> Option<Part<'a>> {
+        match self.kind {
+            Kind::Reasoning => Some(Part::ReasoningText { text }),
+            Kind::Message => Some(Part::OutputText { text, annotations: [], logprobs: [] }),
+            Kind::Call { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+use std::ops::Bound;
+
+use mlx_gate_core::{
+    Conversation, Grammar, Message, ModelCard, Prompt, ReasoningOptions, Request, SamplingOverrides,
+};
+use serde_json::{Map, Value, json};
+
+use super::response::Echo;
+use super::tools::Tools;
+use super::{input, reasoning, text};
+use crate::error::Error;
+use crate::fields::{self, Fields};
+use crate::generation::Asked;
+use crate::openai::options;
+
+/// Fields that need a server which remembers.
+const STATEFUL: [&str; 4] = ["previous_response_id", "conversation", "background", "prompt"];
+
+/// Fields that a response repeats as they came, or as `null`.
+const REPEATED: [&str; 11] = [
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "temperature",
+    "top_p",
+    "user",
+];
+
+/// A checked body of `POST /v1/responses`.
+#[derive(Debug, PartialEq)]
+pub(super) struct ResponsesRequest {
+    model: Option<String>,
+    messages: Vec<Message>,
+    tools: Tools,
+    reasoning: ReasoningOptions,
+    grammar: Option<Grammar>,
+    sampling: SamplingOverrides,
+    max_output_tokens: Option<u32>,
+    pub(super) streaming: bool,
+    end_user: Option<String>,
+    echo: Echo,
+}
+
+/// What an answer takes that not every model has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    reasoning: bool,
+    tools: bool,
+    grammar: bool,
+}
+
+/// Where a request says what the answer has to look like.
+const GRAMMAR_FIELD: &str = "text.format";
+
+impl ResponsesRequest {
+    /// Reads and checks a body. Every field is either understood or refused by name.
+    pub(super) fn read(value: Value) -> Result<Self, Error> {
+        let repeated = repeated(&value);
+        let mut fields = Fields::root(value)?;
+        let model = options::model(&mut fields)?;
+        let instructions = fields.string("instructions")?;
+        let messages = input::read(&mut fields, instructions.as_deref())?;
+        let tools = Tools::read(&mut fields)?;
+        let reasoning = reasoning::read(&mut fields)?;
+        let (grammar, text) = text::read(&mut fields)?;
+        let sampling = SamplingOverrides {
+            temperature: fields.number("temperature", 0.0..=2.0)?,
+            top_p: fields.number("top_p", (Bound::Excluded(0.0), Bound::Included(1.0)))?,
+            ..SamplingOverrides::default()
+        };
+        let max_output_tokens = options::max_tokens(&mut fields, "max_output_tokens")?;
+        let streaming = streaming(&mut fields)?;
+        let end_user = options::end_user(&mut fields)?;
+        let seals_reasoning = include(&mut fields)?;
+        stateless(&mut fields)?;
+        advice(&mut fields)?;
+        fields.finish()?;
+
+        let mut echo = repeated;
+        echo.insert("parallel_tool_calls".to_owned(), tools.parallel.into());
+        echo.insert("text".to_owned(), text);
+        echo.insert("tool_choice".to_owned(), tools.choice_echo.clone());
+        echo.insert("tools".to_owned(), tools.echo.clone().into());
+        let echo = Echo { fields: echo, seals_reasoning };
+        Ok(Self {
+            model,
+            messages,
+            tools,
+            reasoning,
+            grammar,
+            sampling,
+            max_output_tokens,
+            streaming,
+            end_user,
+            echo,
+        })
+    }
+
+    /// What a model has to be able to do.
+    pub(super) fn needs(&self) -> Needs {
+        Needs {
+            reasoning: self.reasoning.wanted() == Some(true),
+            tools: self.tools.are_offered(),
+            grammar: self.grammar.is_some(),
+        }
+    }
+
+    /// Tools that were declared, and are not offered to the model.
+    pub(super) fn left_out(&self) -> Vec<&'static str> {
+        self.tools.left_out.clone()
+    }
+
+    pub(super) fn into_asked(self, id: String) -> (Asked, Echo) {
+        let conversation = Conversation {
+            messages: self.messages,
+            tools: self.tools.offered,
+            tool_choice: self.tools.choice,
+            parallel_tool_calls: self.tools.parallel,
+            reasoning: self.reasoning,
+            template_options: Map::new(),
+        };
+        let request = Request {
+            model: self.model,
+            sampling: self.sampling,
+            max_output_tokens: self.max_output_tokens,
+            grammar: self.grammar,
+            ..Request::new(id, Prompt::Chat(conversation))
+        };
+        let asked = Asked {
+            streaming: self.streaming,
+            end_user: self.end_user,
+            grammar_field: GRAMMAR_FIELD,
+            ..Asked::new(request, "input")
+        };
+        (asked, self.echo)
+    }
+}
+
+impl Needs {
+    /// Refuses what the model that would answer cannot do.
+    pub(super) fn check_against(self, card: &ModelCard) -> Result<(), Error> {
+        if self.reasoning && !card.capabilities.reasoning {
+            let problem = format!("the model `{}` has no reasoning that could be switched on", card.id);
+            return Err(fields::unsupported("reasoning.effort".to_owned(), problem));
+        }
+        if self.tools && !card.capabilities.tools {
+            let problem = format!("the model `{}` cannot call tools", card.id);
+            return Err(fields::unsupported("tools".to_owned(), problem));
+        }
+        options::check_grammar(self.grammar.then_some(GRAMMAR_FIELD), card)
+    }
+}
+
+/// What the response repeats without looking at it.
+fn repeated(value: &Value) -> Map<String, Value> {
+    let given = |key: &str| value.get(key).cloned().unwrap_or_default();
+    let mut echo = REPEATED.into_iter().map(|key| (key.to_owned(), given(key))).collect::<Map<_, _>>();
+    for key in STATEFUL {
+        echo.insert(key.to_owned(), Value::Null);
+    }
+    echo.insert("background".to_owned(), false.into());
+    echo.insert("store".to_owned(), false.into());
+    echo.insert("service_tier".to_owned(), "default".into());
+    echo.insert("top_logprobs".to_owned(), 0.into());
+    echo.insert("truncation".to_owned(), "disabled".into());
+    echo
+}
+
+fn streaming(fields: &mut Fields) -> Result<bool, Error> {
+    let enabled = fields.boolean("stream")?.unwrap_or(false);
+    let Some(mut options) = fields.object("stream_options")? else { return Ok(enabled) };
+    options.only("include_obfuscation", &[json!(false)])?;
+    options.finish()?;
+    Ok(enabled)
+}
+
+/// `include`: whether reasoning comes in a form to be sent back.
+fn include(fields: &mut Fields) -> Result<bool, Error> {
+    const SEALED_REASONING: &str = "reasoning.encrypted_content";
+    let mut seals = false;
+    for (index, value) in fields.array("include")?.unwrap_or_default().into_iter().enumerate() {
+        let path = format!("include[{index}]");
+        match value {
+            Value::String(text) if text == SEALED_REASONING => seals = true,
+            Value::String(_) => {
+                let problem = format!("only '{SEALED_REASONING}' is supported");
+                return Err(fields::unsupported(path, problem));
+            }
+            other => return Err(fields::invalid_type(&path, "a string", &other)),
+        }
+    }
+    Ok(seals)
+}
+
+/// Nothing is kept from one request to the next.
+fn stateless(fields: &mut Fields) -> Result<(), Error> {
+    fields.only("background", &[json!(false)])?;
+    for key in STATEFUL {
+        fields
+            .refuse(key, "nothing is kept here between requests; send the whole conversation in `input`")?;
+    }
+    // Left out it means the same as for OpenAI's clients that do not care; asked for, it would be a promise.
+    if fields.boolean("store")? == Some(true) {
+        let problem = "responses are not stored here; send false, or leave it out";
+        return Err(fields::unsupported("store".to_owned(), problem));
+    }
+    // Whoever sends too much is told so.
+    fields.only("truncation", &[json!("disabled")])
+}
+
+/// What changes no answer here: labels, hints for a cache, bounds on tools that there are none of.
+fn advice(fields: &mut Fields) -> Result<(), Error> {
+    options::unstored(fields)?;
+    // What agents tell about themselves.
+    if let Some(mut labels) = fields.object("client_metadata")? {
+        labels.keys().iter().try_for_each(|key| labels.string(key).map(drop))?;
+    }
+    fields.choice("prompt_cache_retention", &["in_memory", "24h"])?;
+    fields.integer("max_tool_calls", 1..)?;
+    fields.only("service_tier", &[json!("auto"), json!("default")])?;
+    fields.only("top_logprobs", &[json!(0)])
+}

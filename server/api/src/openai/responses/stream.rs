@@ -1,0 +1,175 @@
+use mlx_gate_core::{Event, FinishReason, Usage};
+use serde::Serialize;
+
+use super::items::{Change, Item, Items, Kind, Part, Status, Wire};
+use super::response::{Head, Response};
+use crate::error::Answer;
+use crate::sse::{self, Encoder};
+
+/// Writes the events of a response that streams. Each has a number, one more than the one before.
+pub(super) struct Events {
+    head: Head,
+    items: Items,
+    /// Number of the next event.
+    number: u32,
+}
+
+/// An event; `B` is what its type has beside type and number.
+#[derive(Serialize)]
+struct Numbered<'a, B> {
+    r#type: &'a str,
+    sequence_number: u32,
+    #[serde(flatten)]
+    body: B,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+struct OfItem<'a> {
+    output_index: usize,
+    item: Wire<'a>,
+}
+
+/// About an item, or the one content part it has.
+#[derive(Serialize)]
+struct Place<'a> {
+    item_id: &'a str,
+    output_index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_index: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct OfPart<'a> {
+    #[serde(flatten)]
+    place: Place<'a>,
+    part: Part<'a>,
+}
+
+#[derive(Serialize)]
+struct Growth<'a> {
+    #[serde(flatten)]
+    place: Place<'a>,
+    delta: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<[(); 0]>,
+}
+
+#[derive(Serialize)]
+struct DoneText<'a> {
+    #[serde(flatten)]
+    place: Place<'a>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<[(); 0]>,
+}
+
+#[derive(Serialize)]
+struct DoneCall<'a> {
+    #[serde(flatten)]
+    place: Place<'a>,
+    name: &'a str,
+    arguments: &'a str,
+}
+
+impl Events {
+    pub(super) fn new(head: Head) -> Self {
+        Self { head, items: Items::default(), number: 0 }
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        if self.number == 0 {
+            for name in ["response.created", "response.in_progress"] {
+                write(&mut self.number, name, Whole { response: self.head.begun() }, out);
+            }
+        }
+    }
+}
+
+impl Encoder for Events {
+    fn event(&mut self, _choice: u32, event: Event, out: &mut Vec<u8>) {
+        self.start(out);
+        let (number, seals) = (&mut self.number, self.head.seals_reasoning());
+        let last = matches!(&event, Event::Finished(end) if end.reason == FinishReason::Length);
+        let finished = self.items.push(event, |change, (at, item)| match change {
+            Change::Opened => opened(number, at, item, out),
+            Change::Grew(piece) => grew(number, at, item, piece, out),
+            Change::Closed => closed(number, at, item, last, seals, out),
+        });
+        if let Some(finished) = finished {
+            let cut = finished.reason == FinishReason::Length;
+            let name = if cut { "response.incomplete" } else { "response.completed" };
+            let response = self.head.finished(&self.items, &finished);
+            write(&mut self.number, name, Whole { response }, out);
+        }
+    }
+
+    fn end(&mut self, _usage: Usage, _out: &mut Vec<u8>) {}
+
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
+        self.start(out);
+        out.extend_from_slice(b": keep-alive\n\n");
+    }
+
+    fn error(&mut self, answer: &Answer, out: &mut Vec<u8>) {
+        self.start(out);
+        let response = self.head.failed(&self.items, answer);
+        write(&mut self.number, "response.failed", Whole { response }, out);
+    }
+}
+
+fn opened(number: &mut u32, at: usize, item: &Item, out: &mut Vec<u8>) {
+    let begun = OfItem { output_index: at, item: item.wire(Status::InProgress, false) };
+    write(number, "response.output_item.added", begun, out);
+    if let Some(part) = item.part("") {
+        write(number, "response.content_part.added", OfPart { place: place(at, item), part }, out);
+    }
+}
+
+fn grew(number: &mut u32, at: usize, item: &Item, piece: &str, out: &mut Vec<u8>) {
+    let (name, logprobs) = match item.kind {
+        Kind::Reasoning => ("response.reasoning_text.delta", None),
+        Kind::Message => ("response.output_text.delta", Some([])),
+        Kind::Call { .. } => ("response.function_call_arguments.delta", None),
+    };
+    write(number, name, Growth { place: place(at, item), delta: piece, logprobs }, out);
+}
+
+fn closed(number: &mut u32, at: usize, item: &Item, cut: bool, seals: bool, out: &mut Vec<u8>) {
+    let text = item.text.as_str();
+    match &item.kind {
+        Kind::Reasoning => {
+            let done = DoneText { place: place(at, item), text, logprobs: None };
+            write(number, "response.reasoning_text.done", done, out);
+        }
+        Kind::Message => {
+            let done = DoneText { place: place(at, item), text, logprobs: Some([]) };
+            write(number, "response.output_text.done", done, out);
+        }
+        Kind::Call { name, .. } => {
+            let done = DoneCall { place: place(at, item), name, arguments: text };
+            write(number, "response.function_call_arguments.done", done, out);
+        }
+    }
+    if let Some(part) = item.part(text) {
+        write(number, "response.content_part.done", OfPart { place: place(at, item), part }, out);
+    }
+    let status = if cut { Status::Incomplete } else { Status::Completed };
+    let done = OfItem { output_index: at, item: item.wire(status, seals) };
+    write(number, "response.output_item.done", done, out);
+}
+
+/// Every text is the first part of its item.
+fn place(at: usize, item: &Item) -> Place<'_> {
+    let content_index = (!matches!(item.kind, Kind::Call { .. })).then_some(0);
+    Place { item_id: &item.id, output_index: at, content_index }
+}
+
+fn write(number: &mut u32, name: &str, body: impl Serialize, out: &mut Vec<u8>) {
+    sse::event(out, name, &Numbered { r#type: name, sequence_number: *number, body });
+    *number += 1;
+}

@@ -29,6 +29,10 @@ const ROOMY_SLOTS: u32 = 32;
 const POOLED_CORE_INSTANCES: u32 = 4;
 const POOLED_TABLES: u32 = 2;
 
+/// Free slots that keep what is left of a plugin's instances, for the next one of the same, before a new plugin gets a slot that
+/// was never used. More of them would only mean that every reload takes new memory, until all slots have been used.
+const WARM_SLOTS: u32 = 32;
+
 /// Machine code of functions that is kept for the next compilation, in bytes. The bundled plugins have some 8 MiB. That of
 /// interpreters is not kept: they are compiled once.
 const FUNCTIONS: usize = 8 << 20;
@@ -193,7 +197,7 @@ fn pooled_settings(pooled: bool, functions: &Arc<Functions>) -> wasmtime::Result
             .total_tables(POOLED_SLOTS * POOLED_TABLES)
             .total_stacks(POOLED_SLOTS)
             .max_memory_size(POOLED_MEMORY)
-            .max_unused_warm_slots(256)
+            .max_unused_warm_slots(WARM_SLOTS)
             .linear_memory_keep_resident(2 << 20)
             .table_keep_resident(64 << 10)
             .async_stack_keep_resident(64 << 10);

@@ -63,9 +63,9 @@ pub enum Pick<'a> {
 
 /// Chooses a token from logits.
 pub trait Sampler {
-    /// Chooses from the logits of one position (f32, one for each vocabulary entry); may change them. `None` where no
-    /// token is possible, as when every logit is NaN.
-    fn sample(&mut self, logits: &mut [f32]) -> Option<u32>;
+    /// Chooses from the logits of one position (f32, one for each vocabulary entry); may change them. Fails where no
+    /// token is possible, as when every logit is NaN; the row fails with it.
+    fn sample(&mut self, logits: &mut [f32]) -> Result<u32, RowError>;
 }
 
 /// Why one row failed.
@@ -83,6 +83,9 @@ pub enum RowError {
     /// Logits from which nothing can be chosen.
     #[error("the logits hold no usable number")]
     BadLogits,
+    /// The row's grammar cannot say what may come next.
+    #[error("{0}")]
+    Grammar(String),
     /// The device refused this row's work.
     #[error("{0}")]
     Device(String),

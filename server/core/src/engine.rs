@@ -1,3 +1,5 @@
+use std::any::Any;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -90,6 +92,37 @@ pub struct Prepared {
     /// The answer goes on with the prompt's text instead of being a text of its own, so that a space in front of its
     /// first word counts.
     pub continues: bool,
+    /// What the answer has to look like.
+    pub grammar: Option<CompiledGrammar>,
+}
+
+/// A grammar in the form in which the engine that prepared the request uses it; a closed box to everybody else.
+#[derive(Clone)]
+pub struct CompiledGrammar(Arc<dyn Any + Send + Sync>);
+
+impl CompiledGrammar {
+    /// Closes the box.
+    pub fn new(grammar: Arc<dyn Any + Send + Sync>) -> Self {
+        Self(grammar)
+    }
+
+    /// Opens it. `None` where another engine closed it.
+    pub fn downcast<T: Any + Send + Sync>(self) -> Option<Arc<T>> {
+        self.0.downcast().ok()
+    }
+}
+
+/// Two are equal where they are the same one.
+impl PartialEq for CompiledGrammar {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for CompiledGrammar {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("CompiledGrammar")
+    }
 }
 
 /// Why a request cannot be answered. The text of the client's own mistakes is safe to show; that of the others is for

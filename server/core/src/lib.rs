@@ -19,7 +19,7 @@ mod usage;
 
 pub use admin::{GateCounters, PluginAdmin, PluginChange, PluginChangeError, PluginState};
 pub use decoder::Decoder;
-pub use engine::{Engine, EngineError, EventStream, Prepared, Tokenize, Tokenized};
+pub use engine::{CompiledGrammar, Engine, EngineError, EventStream, Prepared, Tokenize, Tokenized};
 pub use event::{Event, FinishReason, Finished, TokenLogprob, ToolCallDelta};
 pub use identity::Principal;
 pub use lifecycle::{

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mlx_gate_core::{
-    BoxFuture, Engine, EngineError, EventStream, ModelCard, Prepared, Request, Tags, Tokenize, Tokenized,
+    BoxFuture, CompiledGrammar, Engine, EngineError, EventStream, ModelCard, Prepared, Request, Tags,
+    Tokenize, Tokenized,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,6 +18,7 @@ use crate::answer::Answer;
 use crate::device::{self, Command, Load};
 use crate::error::Error;
 use crate::events::Events;
+use crate::grammar::{Compiled, Guide, Workers};
 use crate::prepare;
 use crate::sampler::RowSampler;
 use crate::scheduler::{Job, Limits, Waiting};
@@ -38,6 +40,8 @@ pub struct Config {
     /// Bytes of keys and values of all rows of all models together. A row is admitted when all it may ever need fits, so
     /// memory never runs out half-way.
     pub kv_bytes: u64,
+    /// The most time that compiling the grammar of an answer may take.
+    pub grammar_time_limit: Duration,
 }
 
 impl Default for Config {
@@ -48,6 +52,7 @@ impl Default for Config {
             max_output_tokens: 4096,
             prefill_chunk: 512,
             kv_bytes: 4 << 30,
+            grammar_time_limit: Duration::from_secs(5),
         }
     }
 }
@@ -70,6 +75,7 @@ pub struct LocalEngine {
     models: Vec<Arc<Served>>,
     max_output_tokens: u32,
     waiting: Arc<Waiting>,
+    workers: Workers,
     commands: Sender<Command>,
     /// Nothing new is taken: the engine is draining, or the device thread is gone.
     closed: Arc<AtomicBool>,
@@ -100,15 +106,14 @@ impl LocalEngine {
         let models = texts
             .into_iter()
             .zip(device.facts)
-            .map(|((id, architecture, text), facts)| {
-                Served::new(id, architecture, text, facts, config.kv_bytes)
-            })
+            .map(|((id, architecture, text), facts)| Served::new(id, architecture, text, facts, &config))
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Self {
             cards: models.iter().map(|model| model.card.clone()).collect(),
             models: models.into_iter().map(Arc::new).collect(),
             max_output_tokens: config.max_output_tokens.max(1),
             waiting: Waiting::new(config.max_waiting.get()),
+            workers: Workers::default(),
             commands: device.commands,
             closed,
             thread: Mutex::new(Some(device.thread)),
@@ -140,6 +145,12 @@ impl LocalEngine {
             .and_then(|index| Some((index, self.models.get(index)?)))
             .ok_or_else(|| EngineError::UnknownModel(name.unwrap_or_default().to_owned()))
     }
+
+    fn guide(&self, grammar: CompiledGrammar) -> Result<Guide, EngineError> {
+        let foreign = || EngineError::Internal("a grammar was compiled by another engine".to_owned());
+        let grammar: Arc<Compiled> = grammar.downcast().ok_or_else(foreign)?;
+        Ok(Guide::new(grammar, self.workers.clone()))
+    }
 }
 
 impl Engine for LocalEngine {
@@ -151,8 +162,13 @@ impl Engine for LocalEngine {
         Box::pin(async move {
             let (_, served) = self.find(request.model.as_deref())?;
             let most = self.max_output_tokens;
-            let quick = prepare::is_quick(&request.prompt);
-            beside(served, quick, move |served| prepare::prepare(served, most, request)).await
+            let quick = request.grammar.is_none() && prepare::is_quick(&request.prompt);
+            let (mut prepared, plan) =
+                beside(served, quick, move |served| prepare::prepare(served, most, request)).await?;
+            if let Some(plan) = plan {
+                prepared.grammar = Some(CompiledGrammar::new(served.grammars.compile(plan).await?));
+            }
+            Ok(prepared)
         })
     }
 
@@ -170,14 +186,17 @@ impl Engine for LocalEngine {
         }
         let place = self.waiting.enter().map_err(|waiting| EngineError::Overloaded { waiting })?;
         let (sender, events) = mpsc::unbounded_channel();
-        // Log probabilities take the logits, which stay on the device where it chooses.
-        let on_device = prepared.sampling.is_plain_greedy() && prepared.logprobs.is_none();
+        let guide = prepared.grammar.clone().map(|grammar| self.guide(grammar)).transpose()?;
+        // Log probabilities and grammars take the logits, which stay on the device where it chooses.
+        let on_device = prepared.sampling.is_plain_greedy() && prepared.logprobs.is_none() && guide.is_none();
         let job = Job {
             model,
             max_output_tokens: prepared.max_output_tokens,
             answer: Answer::new(&served.text, Arc::clone(&served.stop_tokens), &prepared),
             sampler: (!on_device).then(|| {
-                RowSampler::new(prepared.sampling, &prepared.prompt).with_logprobs(prepared.logprobs)
+                RowSampler::new(prepared.sampling, &prepared.prompt)
+                    .with_logprobs(prepared.logprobs)
+                    .guided(guide)
             }),
             kv_bytes: served.kv_bytes(prepared.prompt.len(), prepared.max_output_tokens),
             prompt: prepared.prompt,

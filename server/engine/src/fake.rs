@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlx_gate_core::decoder::{Decoder, Error, Facts, Pick, RowError, RowId, RowStep};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha12Rng;
 use serde_json::{Map, Value, json};
 
 use crate::ModelSpec;
@@ -51,6 +53,8 @@ pub struct FakeRow<'a> {
 pub enum Reply {
     /// Says this next; where a prompt is still being read, nothing.
     Token(u32),
+    /// Has these logits, one for each token.
+    Logits(Vec<f32>),
     /// Fails, and it alone.
     Fails(RowError),
     /// The device is lost.
@@ -122,7 +126,18 @@ impl FakeDecoder {
         let (prompt, answer) = tokens.all.split_at(tokens.prompt.unwrap_or(tokens.all.len()));
         let row = FakeRow { id: part.row, step: self.step, prompt, answer, given: part.tokens.len() };
         let token = match (self.script)(&row) {
-            Reply::Token(token) => token,
+            Reply::Token(token) => {
+                // So much likelier than the others that only a bias can change it.
+                self.logits.clear();
+                self.logits.resize(VOCABULARY as usize, 0.0);
+                self.logits[token as usize] = 150.0;
+                token
+            }
+            Reply::Logits(logits) => {
+                self.logits = logits;
+                let likeliest = (0..).zip(&self.logits).max_by(|(_, one), (_, other)| one.total_cmp(other));
+                likeliest.map_or(END, |(token, _)| token)
+            }
             Reply::Fails(error) => return Ok(Err(error)),
             Reply::Loses(cause) => return Err(Error(cause)),
             Reply::Panics(message) => std::panic::panic_any(message),
@@ -130,13 +145,7 @@ impl FakeDecoder {
         Ok(match &mut part.pick {
             Pick::Nothing => Ok(None),
             Pick::Greedy => Ok(Some(token)),
-            Pick::Sample(sampler) => {
-                // So much likelier than the others that only a bias can change it.
-                self.logits.clear();
-                self.logits.resize(VOCABULARY as usize, 0.0);
-                self.logits[token as usize] = 150.0;
-                sampler.sample(&mut self.logits).map(Some).ok_or(RowError::BadLogits)
-            }
+            Pick::Sample(sampler) => sampler.sample(&mut self.logits).map(Some),
         })
     }
 }
@@ -188,6 +197,17 @@ pub fn babbles() -> FakeDecoder {
         let mix = |hash: u64, token: &u32| (hash ^ u64::from(*token)).wrapping_mul(0x0100_0000_01b3);
         let hash = row.prompt.iter().chain(row.answer).fold(0xcbf2_9ce4_8422_2325, mix);
         Reply::Token(u32::from(b'a') + ((hash >> 32) % 26) as u32)
+    })
+}
+
+/// A decoder with random logits, as a model with random weights has them: at temperature 1, any token may come next. They
+/// depend on `seed` and on every token of the row, and on nothing else.
+pub fn rambles(seed: u64) -> FakeDecoder {
+    FakeDecoder::new(move |row| {
+        let mix = |hash: u64, token: &u32| (hash ^ u64::from(*token)).wrapping_mul(0x0100_0000_01b3);
+        let hash = row.prompt.iter().chain(row.answer).fold(seed ^ 0xcbf2_9ce4_8422_2325, mix);
+        let mut random = ChaCha12Rng::seed_from_u64(hash);
+        Reply::Logits((0..VOCABULARY).map(|_| random.random_range(-2.0..2.0)).collect())
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`LocalEngine`] is the way in. A request is *prepared* beside the device (`prepare`, [`text`]), waits in the
 //! `scheduler`'s queue, and becomes a row on the `device` thread. Each token it gets passes [`sampler`], [`text`] again,
-//! [`stop`] and [`output`].
+//! [`stop`] and [`output`]. A `grammar` says which tokens may come next, where the client wants one.
 //!
 //! No MLX here: the device is whatever implements [`mlx_gate_core::Decoder`], so all of this is tested without one, with
 //! the decoder in [`fake`].
@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod events;
 pub mod fake;
+mod grammar;
 pub mod output;
 mod prepare;
 pub mod sampler;

@@ -2,9 +2,10 @@
 
 use mlx_gate_core::{
     Conversation, EngineError, MOST_LOGPROBS, OutputFormat, Prepared, Prompt, Request, Sampling,
-    SamplingOverrides, Tokenize, Tokenized, ToolChoice,
+    SamplingOverrides, Tokenize, Tokenized,
 };
 
+use crate::grammar::{self, Plan, Reasoning};
 use crate::served::Served;
 use crate::text::ChatPrompt;
 
@@ -31,8 +32,13 @@ pub(crate) fn is_quick(prompt: &Prompt) -> bool {
     bytes <= QUICK_BYTES
 }
 
-/// Renders, tokenizes and checks a request. `most` is the server's limit on output tokens.
-pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Prepared, EngineError> {
+/// Renders, tokenizes and checks a request. `most` is the server's limit on output tokens. A plan that comes with it is
+/// still to be compiled.
+pub(crate) fn prepare(
+    served: &Served,
+    most: u32,
+    request: Request,
+) -> Result<(Prepared, Option<Plan>), EngineError> {
     check_supported(&request)?;
     let vocabulary = served.facts.vocab_size;
     let sampling = resolve_sampling(served.text.defaults(), request.sampling, vocabulary)?;
@@ -44,11 +50,12 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
         return Err(invalid("logprobs", message));
     }
     let continues = !matches!(request.prompt, Prompt::Chat(_));
-    let tools = match &request.prompt {
-        Prompt::Chat(conversation) => conversation.offered_tools().into(),
-        Prompt::Text(_) | Prompt::Tokens(_) => [].into(),
+    let conversation = match &request.prompt {
+        Prompt::Chat(conversation) => Some(conversation),
+        Prompt::Text(_) | Prompt::Tokens(_) => None,
     };
-    let (field, ChatPrompt { tokens, format }) = encode(served, request.prompt)?;
+    let tools = conversation.map_or([].as_slice(), Conversation::offered_tools).into();
+    let (field, ChatPrompt { tokens, format, may_reason }) = encode(served, &request.prompt)?;
     if tokens.is_empty() {
         return Err(invalid(
             field,
@@ -57,7 +64,13 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
     }
     check_tokens(served, field, &tokens)?;
     let max_output_tokens = output_tokens(served, most, tokens.len(), request.max_output_tokens)?;
-    Ok(Prepared {
+    let reasoning = match format.reasoning {
+        Some(syntax) if format.reasoning_open => Reasoning::Open(syntax),
+        Some(syntax) if may_reason => Reasoning::Possible(syntax),
+        _ => Reasoning::Absent,
+    };
+    let plan = grammar::plan(request.grammar, conversation, format, reasoning)?;
+    let prepared = Prepared {
         id: request.id,
         model: served.card.id.clone(),
         prompt: tokens,
@@ -68,25 +81,17 @@ pub(crate) fn prepare(served: &Served, most: u32, request: Request) -> Result<Pr
         format,
         tools,
         continues,
-    })
+        grammar: None,
+    };
+    Ok((prepared, plan))
 }
 
 /// Refuses what the engine does not do yet, so that nobody takes it for done.
 fn check_supported(request: &Request) -> Result<(), EngineError> {
-    let refused =
-        |field, what: &str| Err(invalid(field, format!("{what} is not supported here; leave it out")));
-    if request.grammar.is_some() {
-        return refused("grammar", "an answer bound to a grammar");
-    }
     let Prompt::Chat(conversation) = &request.prompt else { return Ok(()) };
-    if matches!(conversation.tool_choice, ToolChoice::Required | ToolChoice::Function(_)) {
-        return refused("tool_choice", "forcing a call of a tool");
-    }
-    if !conversation.parallel_tool_calls && !conversation.offered_tools().is_empty() {
-        return refused("parallel_tool_calls", "holding an answer to one call of a tool");
-    }
     if conversation.reasoning.max_tokens.is_some() {
-        return refused("reasoning", "a budget of tokens for reasoning");
+        let what = "a budget of tokens for reasoning is not supported here; leave it out";
+        return Err(invalid("reasoning", what.to_owned()));
     }
     Ok(())
 }
@@ -103,7 +108,7 @@ pub(crate) fn tokenize(served: &Served, asked: Tokenize) -> Result<Tokenized, En
             check_conversation(served, &conversation)?;
             served.text.encode(&served.text.render(&conversation)?, true)?
         }
-        (prompt, _) => encode(served, prompt)?.1.tokens,
+        (prompt, _) => encode(served, &prompt)?.1.tokens,
     };
     check_tokens(served, "prompt", &tokens)?;
     let spelled = || tokens.iter().map(|&token| served.text.spelling(token)).collect();
@@ -128,17 +133,16 @@ fn check_tokens(served: &Served, field: &'static str, tokens: &[u32]) -> Result<
 }
 
 /// The prompt's tokens, and the field that a complaint about them would name.
-fn encode(served: &Served, prompt: Prompt) -> Result<(&'static str, ChatPrompt), EngineError> {
+fn encode(served: &Served, prompt: &Prompt) -> Result<(&'static str, ChatPrompt), EngineError> {
+    let plain =
+        |tokens| ("prompt", ChatPrompt { tokens, format: OutputFormat::default(), may_reason: false });
     match prompt {
         Prompt::Chat(conversation) => {
-            check_conversation(served, &conversation)?;
-            Ok(("messages", served.text.encode_chat(&conversation)?))
+            check_conversation(served, conversation)?;
+            Ok(("messages", served.text.encode_chat(conversation)?))
         }
-        Prompt::Text(text) => {
-            let tokens = served.text.encode(&text, true)?;
-            Ok(("prompt", ChatPrompt { tokens, format: OutputFormat::default() }))
-        }
-        Prompt::Tokens(tokens) => Ok(("prompt", ChatPrompt { tokens, format: OutputFormat::default() })),
+        Prompt::Text(text) => Ok(plain(served.text.encode(text, true)?)),
+        Prompt::Tokens(tokens) => Ok(plain(tokens.clone())),
     }
 }
 

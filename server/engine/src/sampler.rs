@@ -2,6 +2,7 @@
 //!
 //! The steps and their order are those of vLLM's v1 sampler, whose answers clients are used to:
 //!
+//! 0. tokens that the grammar does not allow are taken away, so that nothing below can bring them back;
 //! 1. logit bias, so that penalties act on what the client asked for;
 //! 2. repetition penalty, then frequency and presence penalty (these may change which token is the likeliest, so they
 //!    come before the greedy choice);
@@ -17,9 +18,12 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use mlx_gate_core::decoder::RowError;
 use mlx_gate_core::{Sampling, decoder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
+
+use crate::grammar::Guide;
 
 mod logprobs;
 mod weights;
@@ -47,6 +51,8 @@ pub struct RowSampler {
     seen: HashMap<u32, u32>,
     /// Where log probabilities are asked for.
     logprobs: Option<Logprobs>,
+    /// Says what its grammar allows.
+    guide: Option<Guide>,
     /// These two are kept between tokens for their allocations only.
     candidates: Vec<Candidate>,
     bounds: Vec<f32>,
@@ -72,7 +78,15 @@ impl RowSampler {
         } else {
             HashMap::new()
         };
-        Self { sampling, random, seen, logprobs: None, candidates: Vec::new(), bounds: Vec::new() }
+        Self {
+            sampling,
+            random,
+            seen,
+            logprobs: None,
+            guide: None,
+            candidates: Vec::new(),
+            bounds: Vec::new(),
+        }
     }
 
     /// With the log probability of each token it chooses, and of this many likeliest ones.
@@ -85,6 +99,31 @@ impl RowSampler {
     /// The log probability of the token chosen last, where that is asked for. It is given once.
     pub fn take_logprobs(&mut self) -> Option<Chosen> {
         self.logprobs.as_mut()?.take()
+    }
+
+    /// A sampler that chooses only what a grammar allows.
+    pub(crate) fn guided(self, guide: Option<Guide>) -> Self {
+        Self { guide, ..self }
+    }
+
+    /// To be called when the row begins, so that what its grammar allows is known by the time its prompt is read.
+    pub(crate) fn begin(&mut self) {
+        if let Some(guide) = &mut self.guide {
+            guide.begin();
+        }
+    }
+
+    fn choose(&mut self, logits: &mut [f32]) -> Option<u32> {
+        self.adjust(logits);
+        let likeliest = weights::largest(logits);
+        if likeliest == f32::NEG_INFINITY {
+            return None;
+        }
+        if self.sampling.temperature > 0.0 {
+            return self.draw(logits, likeliest);
+        }
+        // Nothing is above the largest, and NaN is not at least that.
+        logits.iter().position(|&logit| logit >= likeliest).map(|token| token as u32)
     }
 
     fn adjust(&self, logits: &mut [f32]) {
@@ -185,26 +224,23 @@ impl Candidate {
 }
 
 impl decoder::Sampler for RowSampler {
-    fn sample(&mut self, logits: &mut [f32]) -> Option<u32> {
+    fn sample(&mut self, logits: &mut [f32]) -> Result<u32, RowError> {
         if let Some(logprobs) = &mut self.logprobs {
             logprobs.observe(logits);
         }
-        self.adjust(logits);
-        let likeliest = weights::largest(logits);
-        if likeliest == f32::NEG_INFINITY {
-            return None;
+        if let Some(guide) = &mut self.guide {
+            guide.restrict(logits)?;
         }
-        let token = if self.sampling.temperature > 0.0 {
-            self.draw(logits, likeliest)?
-        } else {
-            // Nothing is above the largest, and NaN is not at least that.
-            logits.iter().position(|&logit| logit >= likeliest)? as u32
-        };
+        let token = self.choose(logits).ok_or(RowError::BadLogits)?;
+        // Before anything else is done, so that what may follow is found out meanwhile.
+        if let Some(guide) = &mut self.guide {
+            guide.advance(token);
+        }
         self.remember(token);
         if let Some(logprobs) = &mut self.logprobs {
             logprobs.choose(token);
         }
-        Some(token)
+        Ok(token)
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::{EngineError, ModelCard, Prepared};
 
+use crate::engine::Config;
 use crate::error::Error;
+use crate::grammar::Grammars;
 use crate::text::ModelText;
 
 /// What requests need to know of a model that is being served.
@@ -13,6 +15,7 @@ pub(crate) struct Served {
     pub(crate) text: ModelText,
     pub(crate) facts: Facts,
     pub(crate) stop_tokens: Arc<[u32]>,
+    pub(crate) grammars: Arc<Grammars>,
 }
 
 impl Served {
@@ -21,8 +24,9 @@ impl Served {
         architecture: String,
         text: ModelText,
         facts: Facts,
-        kv_bytes: u64,
+        config: &Config,
     ) -> Result<Self, Error> {
+        let kv_bytes = config.kv_bytes;
         // A request has to fit alone, or it would wait for ever.
         let affordable = kv_bytes / facts.kv_bytes_per_token.max(1);
         let context_length = facts.context_length.min(u32::try_from(affordable).unwrap_or(u32::MAX));
@@ -45,7 +49,8 @@ impl Served {
             capabilities: text.capabilities(),
         };
         let stop_tokens = text.stop_tokens().into();
-        Ok(Self { card, text, facts, stop_tokens })
+        let grammars = Grammars::new(&card.id, &text, facts.vocab_size, config.grammar_time_limit);
+        Ok(Self { card, text, facts, stop_tokens, grammars: Arc::new(grammars) })
     }
 
     pub(crate) fn kv_bytes(&self, prompt: usize, max_output_tokens: u32) -> u64 {

@@ -44,6 +44,8 @@ pub struct ChatPrompt {
     pub tokens: Vec<u32>,
     /// How the answer is to be taken apart.
     pub format: OutputFormat,
+    /// Whether the answer may begin with reasoning, as far as the prompt tells.
+    pub may_reason: bool,
 }
 
 /// Why a model's text files cannot be used. Each says which file and key, and what would be right.
@@ -146,7 +148,10 @@ impl ModelText {
     /// Renders and tokenizes a conversation. The template writes the special tokens itself, so none is added.
     pub fn encode_chat(&self, conversation: &Conversation) -> Result<ChatPrompt, EngineError> {
         let text = self.render(conversation)?;
-        Ok(ChatPrompt { tokens: self.encode(&text, false)?, format: self.output_format(conversation, &text) })
+        let format = self.output_format(conversation, &text);
+        let switchable = self.template.as_ref().is_some_and(chat::switches_reasoning);
+        let may_reason = format.reasoning.is_some() && chat::may_reason(conversation, switchable, &text);
+        Ok(ChatPrompt { tokens: self.encode(&text, false)?, format, may_reason })
     }
 
     /// Tokenizes text; `add_special` lets the tokenizer put its own special tokens around it (BOS, mostly).
@@ -200,6 +205,11 @@ impl ModelText {
     /// The bytes a token stands for in running text. `None` for special tokens, which never show, and unknown ids.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         self.vocabulary.bytes(id)
+    }
+
+    /// The name of a token that never shows. `None` for all others.
+    pub fn control_token(&self, id: u32) -> Option<String> {
+        self.token_bytes(id).is_none().then(|| self.tokenizer.id_to_token(id)).flatten()
     }
 
     /// A detokenizer for one answer.

@@ -213,7 +213,8 @@ fn sampled(logits: &Array, sampler: &mut dyn Sampler) -> Result<u32, RowError> {
         return Err(RowError::BadLogits);
     }
     let size = numbers.len();
-    sampler.sample(&mut numbers).filter(|token| (*token as usize) < size).ok_or(RowError::BadLogits)
+    let token = sampler.sample(&mut numbers)?;
+    if token as usize >= size { Err(RowError::BadLogits) } else { Ok(token) }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "`map_err` hands values over")]

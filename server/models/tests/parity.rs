@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mlx_gate_core::Decoder;
-use mlx_gate_core::decoder::{Pick, RowId, RowStep, Sampler};
+use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep, Sampler};
 use mlx_gate_models::{LoadOptions, ModelRef, WeightType, load};
 use safetensors::SafeTensors;
 
@@ -55,9 +55,10 @@ struct Recorder {
 }
 
 impl Sampler for Recorder {
-    fn sample(&mut self, logits: &mut [f32]) -> Option<u32> {
+    fn sample(&mut self, logits: &mut [f32]) -> Result<u32, RowError> {
         self.logits = logits.to_vec();
-        (0..).zip(logits.iter()).max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(token, _)| token)
+        let likeliest = (0..).zip(logits.iter()).max_by(|(_, a), (_, b)| a.total_cmp(b));
+        likeliest.map(|(token, _)| token).ok_or(RowError::BadLogits)
     }
 }
 

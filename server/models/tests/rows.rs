@@ -33,9 +33,9 @@ fn step<'a>(
 fn logits(decoder: &mut dyn Decoder, row: RowId, tokens: &[u32]) -> Vec<f32> {
     struct Copy(Vec<f32>);
     impl Sampler for Copy {
-        fn sample(&mut self, logits: &mut [f32]) -> Option<u32> {
+        fn sample(&mut self, logits: &mut [f32]) -> Result<u32, RowError> {
             self.0 = logits.to_vec();
-            Some(0)
+            Ok(0)
         }
     }
     let mut copy = Copy(Vec::new());
@@ -176,8 +176,8 @@ fn bad_tokens_are_refused_and_neighbours_go_on() {
 fn a_sampler_without_a_choice_fails_its_row_only() {
     struct Undecided;
     impl Sampler for Undecided {
-        fn sample(&mut self, _: &mut [f32]) -> Option<u32> {
-            None
+        fn sample(&mut self, _: &mut [f32]) -> Result<u32, RowError> {
+            Err(RowError::BadLogits)
         }
     }
     let mut decoder = decoder("llama_grouped");

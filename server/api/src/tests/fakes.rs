@@ -127,6 +127,7 @@ impl Engine for FakeEngine {
             format: OutputFormat::default(),
             tools: [].into(),
             continues: false,
+            grammar: None,
         };
         self.asked.lock().unwrap().push(request);
         let refusal = self.refuses_to_prepare.lock().unwrap().clone();

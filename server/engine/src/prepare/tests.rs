@@ -2,12 +2,13 @@ use std::sync::LazyLock;
 
 use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::{
-    Conversation, EngineError, Grammar, Message, OutputFormat, Prompt, ReasoningSyntax, Request, Role,
+    Conversation, EngineError, Message, OutputFormat, Prepared, Prompt, ReasoningSyntax, Request, Role,
     Sampling, SamplingOverrides,
 };
 use serde_json::json;
 
-use super::{is_quick, prepare, resolve_sampling};
+use super::{is_quick, resolve_sampling};
+use crate::Config;
 use crate::fake;
 use crate::served::Served;
 
@@ -16,8 +17,13 @@ const MOST: u32 = 20;
 
 static SERVED: LazyLock<Served> = LazyLock::new(|| {
     let facts = Facts { vocab_size: 257, context_length: CONTEXT, kv_bytes_per_token: 1, prefill_chunk: 8 };
-    Served::new("fake".to_owned(), "fake".to_owned(), fake::text("fake"), facts, 1 << 20).expect("it fits")
+    Served::new("fake".to_owned(), "fake".to_owned(), fake::text("fake"), facts, &Config::default())
+        .expect("it fits")
 });
+
+fn prepare(served: &Served, most: u32, request: Request) -> Result<Prepared, EngineError> {
+    super::prepare(served, most, request).map(|(prepared, _)| prepared)
+}
 
 fn request(prompt: Prompt) -> Request {
     Request::new("r".to_owned(), prompt)
@@ -96,7 +102,6 @@ fn mistakes_are_named_by_their_field() {
         ("prompt", request(Prompt::Tokens(Vec::new()))),
         ("prompt", request(Prompt::Tokens(vec![1, 257]))),
         ("logprobs", Request { logprobs: Some(21), ..text("p") }),
-        ("grammar", Request { grammar: Some(Grammar::JsonObject), ..text("p") }),
         ("max_output_tokens", Request { max_output_tokens: Some(0), ..text("p") }),
         ("stop", Request { stop: vec!["a".to_owned(), String::new()], ..text("p") }),
         ("temperature", sampling(SamplingOverrides { temperature: Some(-1.0), ..default() })),
@@ -129,6 +134,7 @@ fn tools_need_a_model_that_can_call_them() {
         text: fake::text("fake"),
         facts: SERVED.facts.clone(),
         stop_tokens: SERVED.stop_tokens.clone(),
+        grammars: SERVED.grammars.clone(),
     };
     let error = prepare(&served, MOST, request(Prompt::Chat(with_tools))).expect_err("no tools here");
     assert!(matches!(error, EngineError::InvalidRequest { field: "tools", .. }), "{error:?}");

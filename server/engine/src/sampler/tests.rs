@@ -17,7 +17,7 @@ fn greedy() -> Sampling {
 
 /// What one fresh sampler chooses.
 fn choose(sampling: Sampling, prompt: &[u32], logits: &[f32]) -> Option<u32> {
-    RowSampler::new(sampling, prompt).sample(&mut logits.to_vec())
+    RowSampler::new(sampling, prompt).sample(&mut logits.to_vec()).ok()
 }
 
 /// How often each token is drawn in `draws` draws.
@@ -167,7 +167,7 @@ fn repetition_penalty_counts_prompt_and_answer() {
     assert_eq!(choose(parameters.clone(), &[0], &[-1.0, -1.5]), Some(1), "-1 * 2 is below -1.5");
     let mut sampler = RowSampler::new(parameters, &[]);
     let answer: Vec<_> = (0..3).map(|_| sampler.sample(&mut [4.0, 3.0])).collect();
-    assert_eq!(answer, [Some(0), Some(1), Some(0)], "4, then 3 against 4 / 2, then 4 / 2 against 3 / 2");
+    assert_eq!(answer, [Ok(0), Ok(1), Ok(0)], "4, then 3 against 4 / 2, then 4 / 2 against 3 / 2");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn log_probabilities_are_those_of_the_logits_as_they_came() {
     for (parameters, token) in [(greedy(), 2), (altered, 6)] {
         let mut sampler = RowSampler::new(parameters, &[2]).with_logprobs(Some(3));
         for _ in 0..2 {
-            assert_eq!(sampler.sample(&mut logits.to_vec()), Some(token));
+            assert_eq!(sampler.sample(&mut logits.to_vec()), Ok(token));
             let chosen = sampler.take_logprobs().expect("asked for");
             assert!((chosen.logprob - expected[token as usize]).abs() < 1e-6, "{chosen:?}");
             assert_eq!(chosen.top.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [2, 3, 0]);

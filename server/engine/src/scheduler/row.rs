@@ -66,13 +66,17 @@ impl Row {
         // Given back before anybody can hear of the row, so that who has heard of it finds the place free.
         drop(job.place);
         send(&job.events, Event::Started { queued: started - job.queued });
+        let mut sampler = job.sampler;
+        if let Some(sampler) = &mut sampler {
+            sampler.begin();
+        }
         Self {
             id,
             prompt: job.prompt,
             read: 0,
             last: 0,
             max_output_tokens: job.max_output_tokens,
-            sampler: job.sampler,
+            sampler,
             answer: job.answer,
             kv_bytes: job.kv_bytes,
             events: job.events,
@@ -134,6 +138,10 @@ impl Row {
                 self.fail(EngineError::Internal(format!(
                     "the decoder picked {picked:?} where {asked} was asked for"
                 )));
+            }
+            // What a grammar costs is the client's doing, and where it gets too much shows only on the way.
+            Err(RowError::Grammar(message)) => {
+                self.fail(EngineError::InvalidRequest { field: "grammar", message });
             }
             Err(error) => self.fail(EngineError::Internal(error.to_string())),
         }

@@ -59,6 +59,7 @@ fn job_with(model: usize, prompt: &str, max_output_tokens: u32, sampling: Sampli
         format: OutputFormat::default(),
         tools: [].into(),
         continues: false,
+        grammar: None,
     };
     let (events, client) = unbounded_channel();
     let greedy = prepared.sampling.is_plain_greedy();

@@ -87,6 +87,20 @@ pub(super) fn ends_inside_reasoning(prompt: &str) -> bool {
     prompt.trim_end().ends_with("<think>")
 }
 
+/// Whether a template lets its reasoning be switched on and off.
+pub(super) fn switches_reasoning(template: &ChatTemplate) -> bool {
+    template.mentions(ENABLE_THINKING)
+}
+
+/// Whether an answer to a prompt may begin with reasoning: not where the template has closed it already, nor where it is
+/// switched off.
+pub(super) fn may_reason(conversation: &Conversation, switchable: bool, prompt: &str) -> bool {
+    let set = || conversation.template_options.get(ENABLE_THINKING).and_then(serde_json::Value::as_bool);
+    let closed = || prompt.trim_end().ends_with("</think>");
+    let wanted = || set().or(conversation.reasoning.wanted()).unwrap_or(!switchable);
+    ends_inside_reasoning(prompt) || (!closed() && wanted())
+}
+
 #[cfg(test)]
 mod tests {
     use super::ends_inside_reasoning;

@@ -198,6 +198,8 @@ impl ModelText {
             chat: self.template.is_some(),
             tools: self.tool_syntax.is_some(),
             reasoning: self.reasoning_syntax.is_some(),
+            // A grammar's end is said with one of them.
+            structured_output: !self.stop_tokens.is_empty(),
             ..Capabilities::default()
         }
     }

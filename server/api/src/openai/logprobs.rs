@@ -14,8 +14,9 @@ pub(crate) struct ChatLogprobs {
     refusal: Option<()>,
 }
 
+/// One token of it, which a response's `output_text` has too.
 #[derive(Serialize)]
-struct ChatToken {
+pub(crate) struct ChatToken {
     #[serde(flatten)]
     token: Alternative,
     top_logprobs: Vec<Alternative>,
@@ -36,15 +37,14 @@ impl Alternative {
 
 impl From<Vec<TokenLogprob>> for ChatLogprobs {
     fn from(tokens: Vec<TokenLogprob>) -> Self {
-        let one = |token: TokenLogprob| ChatToken {
-            token: Alternative::new(token.bytes, token.logprob),
-            top_logprobs: token
-                .top
-                .into_iter()
-                .map(|(_, bytes, logprob)| Alternative::new(bytes, logprob))
-                .collect(),
-        };
-        Self { content: tokens.into_iter().map(one).collect(), refusal: None }
+        Self { content: tokens.into_iter().map(ChatToken::from).collect(), refusal: None }
+    }
+}
+
+impl From<TokenLogprob> for ChatToken {
+    fn from(token: TokenLogprob) -> Self {
+        let top = token.top.into_iter().map(|(_, bytes, logprob)| Alternative::new(bytes, logprob));
+        Self { token: Alternative::new(token.bytes, token.logprob), top_logprobs: top.collect() }
     }
 }
 

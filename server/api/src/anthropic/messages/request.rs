@@ -27,9 +27,12 @@ impl MessagesRequest {
     /// Reads and checks a body. Every field is either understood or refused by name.
     pub(super) fn read(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::root(value)?;
-        let asked = prompt::read(&mut fields)?;
+        let mut asked = prompt::read(&mut fields)?;
         let max_output_tokens = options::max_tokens(&mut fields, "max_tokens")?;
         let max_output_tokens = fields.required("max_tokens", max_output_tokens)?;
+        // A budget that leaves at most one token for the answer, as agents send it, bounds nothing that this does not.
+        let budget = &mut asked.conversation.reasoning.max_tokens;
+        *budget = budget.filter(|budget| budget.saturating_add(1) < max_output_tokens);
         let sampling = SamplingOverrides {
             temperature: fields.number("temperature", 0.0..=1.0)?,
             top_p: fields.number("top_p", (Bound::Excluded(0.0), Bound::Included(1.0)))?,

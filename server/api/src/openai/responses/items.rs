@@ -6,13 +6,16 @@ use mlx_gate_core::{Event, Finished, ToolCallDelta};
 use serde::Serialize;
 
 use super::reasoning::SEALED;
+use crate::openai::logprobs::ChatToken;
 
 /// The items so far. All but the last have ended.
 #[derive(Default)]
 pub(super) struct Items {
-    items: Vec<Item>,
+    all: Vec<Item>,
     /// The last item goes on.
     open: bool,
+    /// Log probabilities of what comes next.
+    logprobs: Vec<ChatToken>,
 }
 
 /// One item of an answer.
@@ -21,6 +24,8 @@ pub(super) struct Item {
     pub(super) kind: Kind,
     /// Its text, or a call's arguments.
     pub(super) text: String,
+    /// Of the tokens of a message's text, where they are asked for.
+    pub(super) logprobs: Vec<ChatToken>,
 }
 
 pub(super) enum Kind {
@@ -32,7 +37,8 @@ pub(super) enum Kind {
 /// What an event did to the last item.
 pub(super) enum Change<'a> {
     Opened,
-    Grew(&'a str),
+    /// By this text. The item's log probabilities from that place on are those of its tokens.
+    Grew(&'a str, usize),
     Closed,
 }
 
@@ -50,42 +56,50 @@ impl Items {
                 let (call_id, name) = opening.unwrap_or_default();
                 self.grow(&arguments, Kind::Call { index, call_id, name }, &mut tell);
             }
+            Event::Logprobs(tokens) => self.logprobs.extend(tokens.into_iter().map(ChatToken::from)),
             Event::Finished(finished) => {
                 self.close(&mut tell);
                 return Some(finished);
             }
-            Event::Started { .. } | Event::Logprobs(_) | Event::Failed(_) => {}
+            Event::Started { .. } | Event::Failed(_) => {}
         }
         None
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter()
+        self.all.iter()
     }
 
     /// Adds to the last item if it is of this kind and open, or to a new one.
     fn grow(&mut self, text: &str, kind: Kind, tell: &mut impl FnMut(Change<'_>, (usize, &Item))) {
-        let goes_on = self.open && self.items.last().is_some_and(|last| last.kind.is_same(&kind));
+        let goes_on = self.open && self.all.last().is_some_and(|last| last.kind.is_same(&kind));
         if !goes_on {
             self.close(tell);
             let id = format!("{}_{:032x}", kind.prefix(), rand::random::<u128>());
-            self.items.push(Item { id, kind, text: String::new() });
+            self.all.push(Item { id, kind, text: String::new(), logprobs: Vec::new() });
             self.open = true;
         }
-        let at = self.items.len() - 1;
+        let at = self.all.len() - 1;
         if !goes_on {
-            tell(Change::Opened, (at, &self.items[at]));
+            tell(Change::Opened, (at, &self.all[at]));
         }
+        // OpenAI tells those of messages only.
+        let logprobs = std::mem::take(&mut self.logprobs);
         if !text.is_empty() {
-            self.items[at].text.push_str(text);
-            tell(Change::Grew(text), (at, &self.items[at]));
+            let item = &mut self.all[at];
+            let from = item.logprobs.len();
+            if matches!(item.kind, Kind::Message) {
+                item.logprobs.extend(logprobs);
+            }
+            item.text.push_str(text);
+            tell(Change::Grew(text, from), (at, item));
         }
     }
 
     fn close(&mut self, tell: &mut impl FnMut(Change<'_>, (usize, &Item))) {
         if std::mem::take(&mut self.open) {
-            let at = self.items.len() - 1;
-            tell(Change::Closed, (at, &self.items[at]));
+            let at = self.all.len() - 1;
+            tell(Change::Closed, (at, &self.all[at]));
         }
     }
 }
@@ -148,7 +162,7 @@ pub(super) enum Status {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part<'a> {
     ReasoningText { text: &'a str },
-    OutputText { text: &'a str, annotations: [(); 0], logprobs: [(); 0] },
+    OutputText { text: &'a str, annotations: [(); 0], logprobs: &'a [ChatToken] },
 }
 
 impl Item {
@@ -156,7 +170,7 @@ impl Item {
     pub(super) fn wire(&self, status: Status, seals: bool) -> Wire<'_> {
         let (id, text) = (self.id.as_str(), self.text.as_str());
         let content =
-            if status == Status::InProgress { Vec::new() } else { self.part(text).into_iter().collect() };
+            if status == Status::InProgress { Vec::new() } else { self.part(true).into_iter().collect() };
         match &self.kind {
             Kind::Reasoning => {
                 let sealed = || format!("{SEALED}{}", BASE64_STANDARD.encode(text));
@@ -170,11 +184,12 @@ impl Item {
         }
     }
 
-    /// Its one content part, with this text; a call has none.
-    pub(super) const fn part<'a>(&self, text: &'a str) -> Option<Part<'a>> {
+    /// Its one content part, with its text or still without; a call has none.
+    pub(super) fn part(&self, whole: bool) -> Option<Part<'_>> {
+        let (text, logprobs) = if whole { (self.text.as_str(), &self.logprobs[..]) } else { ("", &[][..]) };
         match self.kind {
             Kind::Reasoning => Some(Part::ReasoningText { text }),
-            Kind::Message => Some(Part::OutputText { text, annotations: [], logprobs: [] }),
+            Kind::Message => Some(Part::OutputText { text, annotations: [], logprobs }),
             Kind::Call { .. } => None,
         }
     }

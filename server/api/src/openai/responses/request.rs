@@ -1,7 +1,8 @@
 use std::ops::Bound;
 
 use mlx_gate_core::{
-    Conversation, Grammar, Message, ModelCard, Prompt, ReasoningOptions, Request, SamplingOverrides,
+    Conversation, Grammar, MOST_LOGPROBS, Message, ModelCard, Prompt, ReasoningOptions, Request,
+    SamplingOverrides,
 };
 use serde_json::{Map, Value, json};
 
@@ -39,6 +40,7 @@ pub(super) struct ResponsesRequest {
     tools: Tools,
     reasoning: ReasoningOptions,
     grammar: Option<Grammar>,
+    logprobs: Option<u32>,
     sampling: SamplingOverrides,
     max_output_tokens: Option<u32>,
     pub(super) streaming: bool,
@@ -76,7 +78,8 @@ impl ResponsesRequest {
         let max_output_tokens = options::max_tokens(&mut fields, "max_output_tokens")?;
         let streaming = streaming(&mut fields)?;
         let end_user = options::end_user(&mut fields)?;
-        let seals_reasoning = include(&mut fields)?;
+        let include = include(&mut fields)?;
+        let logprobs = logprobs(&mut fields, include.logprobs)?;
         stateless(&mut fields)?;
         advice(&mut fields)?;
         fields.finish()?;
@@ -84,15 +87,17 @@ impl ResponsesRequest {
         let mut echo = repeated;
         echo.insert("parallel_tool_calls".to_owned(), tools.parallel.into());
         echo.insert("text".to_owned(), text);
+        echo.insert("top_logprobs".to_owned(), logprobs.unwrap_or(0).into());
         echo.insert("tool_choice".to_owned(), tools.choice_echo.clone());
         echo.insert("tools".to_owned(), tools.echo.clone().into());
-        let echo = Echo { fields: echo, seals_reasoning };
+        let echo = Echo { fields: echo, seals_reasoning: include.sealed_reasoning };
         Ok(Self {
             model,
             messages,
             tools,
             reasoning,
             grammar,
+            logprobs,
             sampling,
             max_output_tokens,
             streaming,
@@ -129,6 +134,7 @@ impl ResponsesRequest {
             sampling: self.sampling,
             max_output_tokens: self.max_output_tokens,
             grammar: self.grammar,
+            logprobs: self.logprobs,
             ..Request::new(id, Prompt::Chat(conversation))
         };
         let asked = Asked {
@@ -166,7 +172,6 @@ fn repeated(value: &Value) -> Map<String, Value> {
     echo.insert("background".to_owned(), false.into());
     echo.insert("store".to_owned(), false.into());
     echo.insert("service_tier".to_owned(), "default".into());
-    echo.insert("top_logprobs".to_owned(), 0.into());
     echo.insert("truncation".to_owned(), "disabled".into());
     echo
 }
@@ -179,22 +184,41 @@ fn streaming(fields: &mut Fields) -> Result<bool, Error> {
     Ok(enabled)
 }
 
-/// `include`: whether reasoning comes in a form to be sent back.
-fn include(fields: &mut Fields) -> Result<bool, Error> {
+/// What `include` asks for.
+#[derive(Default)]
+struct Include {
+    /// Reasoning in a form to be sent back.
+    sealed_reasoning: bool,
+    logprobs: bool,
+}
+
+fn include(fields: &mut Fields) -> Result<Include, Error> {
     const SEALED_REASONING: &str = "reasoning.encrypted_content";
-    let mut seals = false;
+    const LOGPROBS: &str = "message.output_text.logprobs";
+    let mut include = Include::default();
     for (index, value) in fields.array("include")?.unwrap_or_default().into_iter().enumerate() {
         let path = format!("include[{index}]");
         match value {
-            Value::String(text) if text == SEALED_REASONING => seals = true,
+            Value::String(text) if text == SEALED_REASONING => include.sealed_reasoning = true,
+            Value::String(text) if text == LOGPROBS => include.logprobs = true,
             Value::String(_) => {
-                let problem = format!("only '{SEALED_REASONING}' is supported");
+                let problem = format!("only '{SEALED_REASONING}' and '{LOGPROBS}' are supported");
                 return Err(fields::unsupported(path, problem));
             }
             other => return Err(fields::invalid_type(&path, "a string", &other)),
         }
     }
-    Ok(seals)
+    Ok(include)
+}
+
+/// How many alternatives to each token to tell about; `None` is no log probabilities at all.
+fn logprobs(fields: &mut Fields, included: bool) -> Result<Option<u32>, Error> {
+    let top = fields.integer("top_logprobs", 0..=i64::from(MOST_LOGPROBS))?;
+    if !included && top.is_some_and(|top| top > 0) {
+        let problem = "only with 'message.output_text.logprobs' in `include`";
+        return Err(fields::invalid("top_logprobs".to_owned(), problem));
+    }
+    Ok(included.then(|| top.unwrap_or(0) as u32))
 }
 
 /// Nothing is kept from one request to the next.
@@ -222,6 +246,5 @@ fn advice(fields: &mut Fields) -> Result<(), Error> {
     }
     fields.choice("prompt_cache_retention", &["in_memory", "24h"])?;
     fields.integer("max_tool_calls", 1..)?;
-    fields.only("service_tier", &[json!("auto"), json!("default")])?;
-    fields.only("top_logprobs", &[json!(0)])
+    fields.only("service_tier", &[json!("auto"), json!("default")])
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use super::items::{Change, Item, Items, Kind, Part, Status, Wire};
 use super::response::{Head, Response};
 use crate::error::Answer;
+use crate::openai::logprobs::ChatToken;
 use crate::sse::{self, Encoder};
 
 /// Writes the events of a response that streams. Each has a number, one more than the one before.
@@ -56,7 +57,7 @@ struct Growth<'a> {
     place: Place<'a>,
     delta: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<[(); 0]>,
+    logprobs: Option<&'a [ChatToken]>,
 }
 
 #[derive(Serialize)]
@@ -65,7 +66,7 @@ struct DoneText<'a> {
     place: Place<'a>,
     text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<[(); 0]>,
+    logprobs: Option<&'a [ChatToken]>,
 }
 
 #[derive(Serialize)]
@@ -97,7 +98,7 @@ impl Encoder for Events {
         let last = matches!(&event, Event::Finished(end) if end.reason == FinishReason::Length);
         let finished = self.items.push(event, |change, (at, item)| match change {
             Change::Opened => opened(number, at, item, out),
-            Change::Grew(piece) => grew(number, at, item, piece, out),
+            Change::Grew(piece, from) => grew(number, at, item, (piece, from), out),
             Change::Closed => closed(number, at, item, last, seals, out),
         });
         if let Some(finished) = finished {
@@ -125,15 +126,15 @@ impl Encoder for Events {
 fn opened(number: &mut u32, at: usize, item: &Item, out: &mut Vec<u8>) {
     let begun = OfItem { output_index: at, item: item.wire(Status::InProgress, false) };
     write(number, "response.output_item.added", begun, out);
-    if let Some(part) = item.part("") {
+    if let Some(part) = item.part(false) {
         write(number, "response.content_part.added", OfPart { place: place(at, item), part }, out);
     }
 }
 
-fn grew(number: &mut u32, at: usize, item: &Item, piece: &str, out: &mut Vec<u8>) {
+fn grew(number: &mut u32, at: usize, item: &Item, (piece, from): (&str, usize), out: &mut Vec<u8>) {
     let (name, logprobs) = match item.kind {
         Kind::Reasoning => ("response.reasoning_text.delta", None),
-        Kind::Message => ("response.output_text.delta", Some([])),
+        Kind::Message => ("response.output_text.delta", Some(&item.logprobs[from..])),
         Kind::Call { .. } => ("response.function_call_arguments.delta", None),
     };
     write(number, name, Growth { place: place(at, item), delta: piece, logprobs }, out);
@@ -147,7 +148,7 @@ fn closed(number: &mut u32, at: usize, item: &Item, cut: bool, seals: bool, out:
             write(number, "response.reasoning_text.done", done, out);
         }
         Kind::Message => {
-            let done = DoneText { place: place(at, item), text, logprobs: Some([]) };
+            let done = DoneText { place: place(at, item), text, logprobs: Some(&item.logprobs[..]) };
             write(number, "response.output_text.done", done, out);
         }
         Kind::Call { name, .. } => {
@@ -155,7 +156,7 @@ fn closed(number: &mut u32, at: usize, item: &Item, cut: bool, seals: bool, out:
             write(number, "response.function_call_arguments.done", done, out);
         }
     }
-    if let Some(part) = item.part(text) {
+    if let Some(part) = item.part(true) {
         write(number, "response.content_part.done", OfPart { place: place(at, item), part }, out);
     }
     let status = if cut { Status::Incomplete } else { Status::Completed };

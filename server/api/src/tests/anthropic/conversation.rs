@@ -32,7 +32,7 @@ fn turn(role: Role, content: &str) -> Message {
 async fn every_field_reaches_the_engine() {
     let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
     let (asked, conversation, gate) = asked(&json!({
-        "model": "demo", "max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "top_k": 40,
+        "model": "demo", "max_tokens": 4096, "temperature": 0.5, "top_p": 0.9, "top_k": 40,
         "stop_sequences": ["a", "b"], "metadata": { "user_id": "u1" }, "service_tier": "standard_only",
         "system": [
             { "type": "text", "text": "x-anthropic-billing-header: cc_version=2.1; cch=fa690;" },
@@ -51,7 +51,7 @@ async fn every_field_reaches_the_engine() {
     }))
     .await;
     assert_eq!(asked.model.as_deref(), Some("demo"));
-    assert_eq!(asked.max_output_tokens, Some(7));
+    assert_eq!(asked.max_output_tokens, Some(4096));
     assert_eq!(asked.stop, ["a", "b"]);
     assert_eq!(asked.grammar, Some(Grammar::JsonSchema(schema)));
     let sampling = asked.sampling;
@@ -168,6 +168,16 @@ async fn effort_counts_where_there_is_thinking() {
     ] {
         let (_, conversation, _) = asked(&json!({ "thinking": thinking, "output_config": output })).await;
         assert_eq!(conversation.reasoning, expected, "{thinking}");
+    }
+}
+
+#[tokio::test]
+async fn a_budget_that_leaves_nothing_for_an_answer_is_none() {
+    for (budget, expected) in [(1024, Some(1024)), (3998, Some(3998)), (3999, None), (31999, None)] {
+        let thinking = json!({ "type": "enabled", "budget_tokens": budget });
+        let (_, conversation, _) = asked(&json!({ "max_tokens": 4000, "thinking": thinking })).await;
+        assert_eq!(conversation.reasoning.enabled, Some(true));
+        assert_eq!(conversation.reasoning.max_tokens, expected, "{budget}");
     }
 }
 

@@ -1,4 +1,4 @@
-use mlx_gate_core::{EngineError, Event, FinishReason};
+use mlx_gate_core::{EngineError, Event, FinishReason, TokenLogprob};
 use serde_json::{Value, json};
 
 use super::{PATH, ask};
@@ -138,6 +138,46 @@ async fn a_stream_has_openais_order() {
     assert_eq!(last["response"]["status"], "completed");
     assert_eq!(last["response"]["output"], json!([reasoning_item, message, function_call]));
     assert_eq!(last["response"]["usage"]["total_tokens"], 8);
+}
+
+#[tokio::test]
+async fn log_probabilities_come_with_their_text() {
+    let token = |text: &str, logprob| TokenLogprob {
+        token: 7,
+        bytes: text.as_bytes().to_vec(),
+        logprob,
+        top: vec![(7, text.as_bytes().to_vec(), logprob)],
+    };
+    let wire = |text: &str, logprob: f32| {
+        let bytes = text.as_bytes();
+        json!({
+            "token": text, "logprob": logprob, "bytes": bytes,
+            "top_logprobs": [{ "token": text, "logprob": logprob, "bytes": bytes }],
+        })
+    };
+    let engine = FakeEngine::says(vec![
+        Event::Logprobs(vec![token("hm", -3.0)]),
+        reasoning("hm"),
+        Event::Logprobs(vec![token("H", -1.0), token("i", -0.5)]),
+        text("Hi"),
+        Event::Logprobs(vec![token("!", -2.0)]),
+        text("!"),
+        finished(FinishReason::Stop),
+    ]);
+    let body =
+        ask(&json!({ "stream": true, "include": ["message.output_text.logprobs"], "top_logprobs": 1 }));
+    let answered = answer(&app(&engine), post(PATH, &body)).await;
+    assert_eq!(engine.asked().logprobs, Some(1));
+    let events = events(&answered.body);
+    let of = |name: &str| events.iter().filter(|event| event["type"] == name).collect::<Vec<_>>();
+    let deltas = of("response.output_text.delta");
+    assert_eq!(deltas[0]["logprobs"], json!([wire("H", -1.0), wire("i", -0.5)]));
+    assert_eq!(deltas[1]["logprobs"], json!([wire("!", -2.0)]));
+    let all = json!([wire("H", -1.0), wire("i", -0.5), wire("!", -2.0)]);
+    assert_eq!(of("response.output_text.done")[0]["logprobs"], all);
+    let response = &events.last().unwrap()["response"];
+    assert_eq!(response["output"][1]["content"][0]["logprobs"], all);
+    assert_eq!(response["top_logprobs"], 1);
 }
 
 #[tokio::test]

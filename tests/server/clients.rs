@@ -1,42 +1,87 @@
-//! Real clients.
+//! Real clients, in the versions that `xtask/native/clients` names.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, path::Path};
+use std::{env, fs};
 
 use mlx_gate_tests::Server;
 
 const KEY: &str = "demo-key-for-the-client";
+const LIMITS: [&str; 2] = ["--plugin", "rate_limit,requests-per-minute=20,tokens-per-minute=900"];
 
 #[test]
 fn the_openai_client_works() {
-    let Some(python) = python_with("openai") else { return };
-    run(&python, "openai_client.py", &Server::start(&["--api-key", KEY]));
+    run("python", "openai_client.py", &[]);
 }
 
 #[test]
 fn the_openai_client_heeds_rate_limits() {
-    let Some(python) = python_with("openai") else { return };
-    let limits = "rate_limit,requests-per-minute=20,tokens-per-minute=900";
-    run(&python, "openai_rate_limit.py", &Server::start(&["--api-key", KEY, "--plugin", limits]));
+    run("python", "openai_rate_limit.py", &LIMITS);
 }
 
-fn run(python: &str, script: &str, server: &Server) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
+#[test]
+fn the_openai_client_has_its_responses() {
+    run("python", "openai_responses.py", &[]);
+}
+
+#[test]
+fn the_anthropic_client_works() {
+    run("python", "anthropic_client.py", &[]);
+}
+
+#[test]
+fn the_anthropic_client_heeds_rate_limits() {
+    run("python", "anthropic_rate_limit.py", &LIMITS);
+}
+
+#[test]
+fn the_openai_client_for_javascript_works() {
+    run("js", "openai_client.mjs", &[]);
+}
+
+#[test]
+fn the_anthropic_client_for_javascript_works() {
+    run("js", "anthropic_client.mjs", &[]);
+}
+
+#[test]
+fn the_vercel_ai_sdk_works() {
+    run("js", "vercel_ai.mjs", &[]);
+}
+
+/// Runs a script, which fails with the line that was not so, against a server with these flags.
+fn run(environment: &str, script: &str, flags: &[&str]) {
+    let Some(mut program) = interpreter(environment, script) else { return };
+    let server = Server::start(&[&["--api-key", KEY], flags].concat());
     let base_url = format!("{}/v1", server.address());
-    let output = Command::new(python).arg(script).args([&base_url, KEY]).output().unwrap();
+    let output = program.args([&base_url, KEY]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{}", server.log());
 }
 
-/// The Python of `MLX_GATE_PYTHON`, or the one `cargo xtask` made, if it has the package. Without it the test is
-/// skipped, and says so: nothing is fetched from the internet by a test.
-fn python_with(package: &str) -> Option<String> {
-    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.native/python/bin/python");
-    let python = env::var("MLX_GATE_PYTHON").unwrap_or_else(|_| made.display().to_string());
-    let has_it = Command::new(&python).args(["-c", &format!("import {package}")]).output();
-    if has_it.is_ok_and(|output| output.status.success()) {
-        return Some(python);
+/// What runs a script, if `cargo xtask` has made its environment. Without it the test is skipped, and says so: nothing is
+/// fetched from the internet by a test.
+fn interpreter(environment: &str, script: &str) -> Option<Command> {
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.native/clients");
+    let place = env::var_os("MLX_GATE_CLIENTS").map_or(made, PathBuf::from).join(environment);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
+    let (program, path) = if environment == "js" {
+        // Node looks for modules beside the script, and upwards from there.
+        let beside = place.join(script);
+        if place.join("node_modules").exists() {
+            fs::copy(&path, &beside).unwrap();
+        }
+        (PathBuf::from("node"), beside)
+    } else {
+        (place.join("bin/python"), path)
+    };
+    if Command::new(&program).arg("--version").output().is_ok_and(|output| output.status.success())
+        && path.exists()
+    {
+        let mut command = Command::new(program);
+        command.arg(path);
+        return Some(command);
     }
-    eprintln!("skipped: the_{package}_client_works ({python} has no `{package}`; set MLX_GATE_PYTHON)");
+    eprintln!("skipped: {script} (`cargo xtask setup --tests` makes {})", place.display());
     None
 }

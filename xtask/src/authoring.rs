@@ -52,18 +52,7 @@ fn python(root: &Path, folder: &Path, requirements: &Path) -> Result<PathBuf, Er
         &key.hex(),
         "getting componentize-py for plugins in Python",
         |target| {
-            pip::interpreter()?.args(["-m", "venv", "--without-pip"]).arg(target).read()?;
-            let python = target.join("bin/python");
-            let packages = Program::new(&python)
-                .args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-                .read()?;
-            pip::install(&native::folder(root))?
-                .arg("--target")
-                .arg(packages.trim())
-                .arg("--requirement")
-                .arg(requirements)
-                .args(zig)
-                .run()?;
+            pip::environment(&native::folder(root), target, requirements, zig)?;
             // By the name it will have: what is made is moved into its place.
             let interpreter = folder.join("python/bin/python");
             let launcher = target.join("bin/componentize-py");
@@ -102,7 +91,8 @@ fn spidermonkey(folder: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-fn npm(folder: &Path, packages: &[&str]) -> Result<(), Error> {
+/// `npm install` of what the folder's `package.json` wants, and of these packages.
+pub(crate) fn npm(folder: &Path, packages: &[&str]) -> Result<(), Error> {
     if find_program(&["npm"]).is_none() {
         return Err(Error::missing("npm", "install Node.js 20 or later"));
     }

@@ -6,6 +6,7 @@
 mod authoring;
 mod bench;
 mod ci;
+mod clients;
 mod error;
 mod install;
 mod native;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::install::{self, Key};
 use crate::native::{self, pip};
-use crate::shell::Program;
 
 /// The variable through which tests and benchmarks find it.
 pub(crate) const VARIABLE: &str = "MLX_GATE_PYTHON";
@@ -21,17 +20,7 @@ pub(crate) fn install(root: &Path) -> Result<PathBuf, Error> {
     key.add_path(&requirements)?;
     let what = "getting mlx-lm, transformers and openai for comparisons";
     let place = install::component(&folder.join("python"), &key.hex(), what, |target| {
-        // Debian's Python makes environments without pip only, so packages are put into it from outside.
-        pip::interpreter()?.args(["-m", "venv", "--without-pip"]).arg(target).read()?;
-        let packages = Program::new(target.join("bin/python"))
-            .args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-            .read()?;
-        pip::install(&folder)?
-            .arg("--target")
-            .arg(packages.trim())
-            .arg("--requirement")
-            .arg(&requirements)
-            .run()
+        pip::environment(&folder, target, &requirements, None)
     })?;
     Ok(place.join("bin/python"))
 }

@@ -6,13 +6,13 @@ use crate::error::Error;
 use crate::native::mlx::Backend;
 use crate::plugins::Choice;
 use crate::shell::{Program, cargo};
-use crate::{authoring, native, plugins, python};
+use crate::{authoring, clients, native, plugins, python};
 
 /// What the command line of `setup` says.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) backend: Option<Backend>,
-    /// Also the Python packages that tests compare with, and the tools for plugins in other languages.
+    /// Also the Python packages that tests compare with, the tools for plugins in other languages, and clients.
     pub(crate) tests: bool,
 }
 
@@ -22,6 +22,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Error> {
     if options.tests {
         python::install(root)?;
         authoring::find(root)?;
+        clients::find(root)?;
     }
     Ok(())
 }

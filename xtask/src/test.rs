@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::error::Error;
 use crate::shell::{Program, cargo};
-use crate::{authoring, setup};
+use crate::{authoring, clients, setup};
 
 /// Runs all tests, or those that `args` (handed to `cargo test`) select.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
@@ -17,6 +17,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
         args.split_at(args.iter().position(|arg| arg == "--").unwrap_or(args.len()));
     let tests = setup::cargo_with_python(root)?
         .env(authoring::VARIABLE, authoring::find(root)?)
+        .env(clients::VARIABLE, clients::find(root)?)
         .args(["test", "--release", "--workspace", "--no-fail-fast"])
         .args(cargo_args)
         // Without this option libtest keeps what a passing test prints, and with it why a part was skipped.

@@ -16,6 +16,27 @@ pub(crate) fn interpreter() -> Result<Program, Error> {
     Ok(python())
 }
 
+/// An environment with these packages in `target`. `further` is one more of them.
+pub(crate) fn environment(
+    folder: &Path,
+    target: &Path,
+    requirements: &Path,
+    further: Option<&str>,
+) -> Result<(), Error> {
+    // Debian's Python makes environments without pip only, so packages are put into it from outside.
+    interpreter()?.args(["-m", "venv", "--without-pip"]).arg(target).read()?;
+    let packages = Program::new(target.join("bin/python"))
+        .args(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+        .read()?;
+    install(folder)?
+        .arg("--target")
+        .arg(packages.trim())
+        .arg("--requirement")
+        .arg(requirements)
+        .args(further)
+        .run()
+}
+
 /// `pip install`, ready for a target and packages.
 pub(crate) fn install(folder: &Path) -> Result<Program, Error> {
     let mut pip = interpreter()?.args(["-m", "pip"]);

@@ -26,7 +26,7 @@ fn wrong_chats_are_refused_with_the_field_named() {
         (json!({"messages": question(), "temperature": "hot"}), "temperature"),
         (json!({"messages": question(), "top_p": 0}), "top_p"),
         (json!({"messages": question(), "stop": [""]}), "stop"),
-        (json!({"messages": question(), "n": 2}), "n"),
+        (json!({"messages": question(), "n": 200}), "n"),
         (json!({"messages": question(), "stream": "yes"}), "stream"),
         (json!({"messages": question(), "logit_bias": {"99999999": 1}}), "logit_bias"),
         (json!({"messages": question(), "tools": [{"type": "function"}]}), "tools"),

@@ -1,5 +1,7 @@
+use std::str::FromStr;
 use std::time::Duration;
 
+use axum::http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
 /// Limits of the HTTP side, and whom it believes.
@@ -24,7 +26,42 @@ pub struct Config {
     pub max_connections: usize,
     /// Networks of the proxies whose word is taken for who the client is. Empty believes nobody.
     pub trusted_proxies: Vec<IpNet>,
+    /// Web pages of these origins may call the API from a browser, and read its answers (CORS). Empty is none.
+    pub cors_origins: Vec<Origin>,
 }
+
+/// Whose web pages may call the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Anybody's.
+    Any,
+    /// Those of `scheme://host[:port]`, as browsers write it (RFC 6454, section 6.1).
+    Of(HeaderValue),
+}
+
+impl FromStr for Origin {
+    type Err = NotAnOrigin;
+
+    fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let uri: Uri = text.parse().map_err(|_| NotAnOrigin)?;
+        let bare = uri.path() == "/" && uri.query().is_none() && !text.ends_with('/');
+        let named = uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty());
+        let lower = text.bytes().all(|byte| !byte.is_ascii_uppercase() && byte != b'@');
+        if bare && named && lower {
+            HeaderValue::from_str(text).map(Self::Of).map_err(|_| NotAnOrigin)
+        } else {
+            Err(NotAnOrigin)
+        }
+    }
+}
+
+/// A text is no origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected `*` or an origin such as https://app.example.com: in lower case, without a path")]
+pub struct NotAnOrigin;
 
 impl Default for Config {
     fn default() -> Self {
@@ -38,6 +75,35 @@ impl Default for Config {
             write_timeout: Duration::from_mins(1),
             max_connections: 2048,
             trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NotAnOrigin, Origin};
+
+    #[test]
+    fn origins_are_written_as_browsers_do() {
+        assert_eq!("*".parse(), Ok(Origin::Any));
+        for good in
+            ["https://app.example.com", "http://localhost:3000", "http://[::1]:8080", "tauri://localhost"]
+        {
+            assert_eq!(good.parse(), Ok(Origin::Of(good.parse().unwrap())), "{good}");
+        }
+        for bad in [
+            "",
+            "null",
+            "example.com",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "https://A",
+            "https://u@a",
+            "https://*.a b",
+        ] {
+            assert_eq!(bad.parse::<Origin>(), Err(NotAnOrigin), "{bad}");
         }
     }
 }

@@ -17,6 +17,8 @@ mod admin;
 mod anthropic;
 mod app;
 mod body;
+mod browsers;
+mod compression;
 mod config;
 mod counters;
 mod deadline;
@@ -38,7 +40,7 @@ mod turns;
 
 pub use admin::{Admin, AdminListener};
 pub use app::App;
-pub use config::Config;
+pub use config::{Config, NotAnOrigin, Origin};
 pub use serve::serve;
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::gate::Entered;
 use crate::log::Record;
 use crate::observe::Context;
 use crate::permission::Permitted;
-use crate::{App, anthropic, gate, health, observe, openai};
+use crate::{App, anthropic, browsers, compression, gate, health, observe, openai};
 
 /// One entry of the table.
 pub(crate) struct Route {
@@ -157,11 +157,16 @@ pub(crate) fn router(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), observe::observe));
 
     // Only GET (and with it HEAD) of these two is open: any other method falls through to the gate.
-    Router::new()
+    let router = Router::new()
         .route("/health", get(health::health).fallback_service(gated.clone()))
         .route("/ready", get(health::ready).fallback_service(gated.clone()))
         .fallback_service(gated)
         .with_state(app.clone())
+        .layer(compression::layer());
+    match browsers::layer(app.config()) {
+        Some(layer) => router.layer(layer),
+        None => router,
+    }
 }
 
 /// The table's entry for a request that the router matched, by path alone: all methods of a path share a dialect.

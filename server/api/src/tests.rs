@@ -3,9 +3,11 @@
 mod agents;
 mod anthropic;
 mod bad_input;
+mod browsers;
 mod chat;
 mod choices;
 mod completions;
+mod compression;
 mod drain;
 mod endings;
 mod engine_errors;

@@ -121,6 +121,35 @@ pub(crate) const TIMEOUT: Opt = Opt {
     help: "The longest an answer may take, and the longest the server waits for answers in flight when it is stopped",
 };
 
+pub(crate) const KEEP_ALIVE: Opt = Opt {
+    name: "keep-alive",
+    value: "SECONDS",
+    shape: Shape::One,
+    was: None,
+    default: "10",
+    help: "How long a stream may be silent, while a long prompt is read for instance, before a comment is sent, so that \
+           proxies do not take the connection for dead",
+};
+
+pub(crate) const MAX_BODY: Opt = Opt {
+    name: "max-body",
+    value: "MIB",
+    shape: Shape::One,
+    was: None,
+    default: "8",
+    help: "The largest request body, in MiB; a larger one gets 413",
+};
+
+pub(crate) const CORS_ORIGIN: Opt = Opt {
+    name: "cors-origin",
+    value: "ORIGIN",
+    shape: Shape::Many,
+    was: None,
+    default: "none",
+    help: "Web pages of this origin, such as https://app.example.com, may call the API from a browser; * is anybody's. \
+           They need a credential like everybody else",
+};
+
 pub(crate) const PLUGIN: Opt = Opt {
     name: "plugin",
     value: "NAME_OR_PATH[,OPTION=VALUE...]",
@@ -238,7 +267,7 @@ pub(crate) const CONFIG: Opt = Opt {
 };
 
 /// Every option but [`CONFIG`], in the order of help and reference.
-pub(crate) const ALL: [&Opt; 20] = [
+pub(crate) const ALL: [&Opt; 23] = [
     &MODEL,
     &DTYPE,
     &HOST,
@@ -248,11 +277,14 @@ pub(crate) const ALL: [&Opt; 20] = [
     &MAX_WAITING,
     &KV_MEMORY,
     &TIMEOUT,
+    &KEEP_ALIVE,
+    &MAX_BODY,
     &PLUGIN,
     &API_KEY,
     &RATE_LIMIT,
     &ALLOW_ANONYMOUS,
     &TRUSTED_PROXY,
+    &CORS_ORIGIN,
     &ADMIN,
     &ADMIN_KEY,
     &ADMIN_KEY_FILE,

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use mlx_gate_api::{NotAnOrigin, Origin};
 use mlx_gate_core::Secret;
 use mlx_gate_lifecycle::{Grants, MalformedSpec, OptionValue, PluginSpec, static_keys};
 use mlx_gate_models::{ModelRef, WeightType};
@@ -14,8 +15,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::admin;
 use super::options::{
-    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CONFIG, DTYPE, HOST, KV_MEMORY, LOG_FORMAT, LOG_LEVEL, MAX_ROWS,
-    MAX_TOKENS, MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT, TIMEOUT, TRUSTED_PROXY,
+    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CONFIG, CORS_ORIGIN, DTYPE, HOST, KEEP_ALIVE, KV_MEMORY,
+    LOG_FORMAT, LOG_LEVEL, MAX_BODY, MAX_ROWS, MAX_TOKENS, MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT,
+    TIMEOUT, TRUSTED_PROXY,
 };
 use super::{Given, GivenOptions, LogFormat, Mistake, Settings, Value};
 use crate::gate;
@@ -38,6 +40,9 @@ pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Sett
         api: mlx_gate_api::Config {
             request_timeout: Duration::from_secs(check.number(&TIMEOUT, 1..=86_400)),
             trusted_proxies: check.many(&TRUSTED_PROXY, network),
+            keep_alive: Duration::from_secs(check.number(&KEEP_ALIVE, 1..=3_600)),
+            max_body_bytes: check.one(&MAX_BODY, "a number of MiB, from 0.01 to 1024", mebibytes),
+            cors_origins: check.many(&CORS_ORIGIN, origin),
             ..mlx_gate_api::Config::default()
         },
         engine: mlx_gate_engine::Config {
@@ -203,6 +208,17 @@ fn network(value: &Value) -> Result<IpNet, String> {
         return Err(format!("{}; did you mean {} or {}?", wrong(), network.trunc(), network.addr()));
     }
     Ok(network)
+}
+
+fn origin(value: &Value) -> Result<Origin, String> {
+    let Value::Text(text) = value else { return Err(format!("found {value}, expected an origin")) };
+    text.parse().map_err(|problem: NotAnOrigin| format!("found {value}, {problem}"))
+}
+
+fn mebibytes(text: &str) -> Option<usize> {
+    const MIB: f64 = (1_u64 << 20) as f64;
+    let number: f64 = text.parse().ok()?;
+    (0.01..=1024.0).contains(&number).then_some((number * MIB) as usize)
 }
 
 fn gibibytes(text: &str) -> Option<u64> {

@@ -224,6 +224,14 @@ fn mistakes() {
             "",
             "--model: found `=x`, expected [ALIAS=]FOLDER or [ALIAS=]OWNER/NAME[@REVISION]: the alias before `=` is empty",
         ),
+        (
+            &["--cors-origin", "https://app.example.com/"],
+            &[],
+            "",
+            "--cors-origin: found `https://app.example.com/`, expected `*` or an origin such as https://app.example.com: in \
+             lower case, without a path",
+        ),
+        (&["--max-body", "0"], &[], "", "--max-body: found `0`, expected a number of MiB, from 0.01 to 1024"),
         (&["--model", "x", "--model", "x"], &[], "", "--model: value 2 repeats an earlier one"),
         (
             &["--plugin", "p,file=a,b"],

@@ -3,11 +3,11 @@ use std::sync::LazyLock;
 use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::{
     Conversation, EngineError, Message, OutputFormat, Prepared, Prompt, ReasoningSyntax, Request, Role,
-    Sampling, SamplingOverrides,
+    Sampling, SamplingOverrides, Tokenize,
 };
 use serde_json::json;
 
-use super::{is_quick, resolve_sampling};
+use super::{detokenize, is_quick, resolve_sampling, tokenize};
 use crate::Config;
 use crate::fake;
 use crate::served::Served;
@@ -138,6 +138,26 @@ fn tools_need_a_model_that_can_call_them() {
     };
     let error = prepare(&served, MOST, request(Prompt::Chat(with_tools))).expect_err("no tools here");
     assert!(matches!(error, EngineError::InvalidRequest { field: "tools", .. }), "{error:?}");
+}
+
+#[test]
+fn tokens_are_those_of_a_generation() {
+    let prompts = [Prompt::Text("é".to_owned()), Prompt::Tokens(vec![1]), Prompt::Chat(conversation("Hi"))];
+    for prompt in prompts {
+        let prepared = prepare(&SERVED, MOST, request(prompt.clone())).expect("valid").prompt;
+        let tokenized = tokenize(&SERVED, Tokenize::prompt(None, prompt)).expect("valid");
+        assert_eq!((tokenized.model.as_str(), tokenized.tokens), ("fake", prepared));
+        assert_eq!(tokenized.spelled, None);
+    }
+    let spelled =
+        Tokenize { spelled: true, ..Tokenize::prompt(None, Prompt::Tokens(vec![97, 32, fake::END])) };
+    let spelled = tokenize(&SERVED, spelled).expect("valid").spelled.expect("asked for");
+    assert_eq!(spelled, ["a", "\u{120}", "<|end|>"]);
+    assert_eq!(detokenize(&SERVED, &[97, 195, 169, fake::END]).expect("valid"), "aé<|end|>");
+    let unknown = detokenize(&SERVED, &[257]);
+    assert!(matches!(unknown, Err(EngineError::InvalidRequest { field: "tokens", .. })), "{unknown:?}");
+    let long = Prompt::Text("x".repeat(CONTEXT as usize * 2));
+    assert_eq!(tokenize(&SERVED, Tokenize::prompt(None, long)).expect("counted").tokens.len(), 100);
 }
 
 #[test]

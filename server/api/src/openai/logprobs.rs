@@ -1,8 +1,7 @@
 //! Log probabilities on the wire: chat completions' shape, and the older one of completions.
 
 use mlx_gate_core::TokenLogprob;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
 
 /// What OpenAI writes for a token whose probability is 0: JSON has no minus infinity.
 const LOWEST: f32 = -9999.0;
@@ -54,7 +53,7 @@ pub(crate) struct TextLogprobs {
     tokens: Vec<String>,
     token_logprobs: Vec<f32>,
     /// Likeliest tokens by name. The token chosen is always among them.
-    top_logprobs: Vec<Map<String, Value>>,
+    top_logprobs: Vec<ByName>,
     /// Where each token begins in the choice's text, in characters.
     text_offset: Vec<usize>,
 }
@@ -70,17 +69,36 @@ impl TextLogprobs {
         };
         for token in tokens {
             let (own, logprob) = (name(&token.bytes), token.logprob.max(LOWEST));
-            let mut top = Map::new();
+            let mut top = ByName(Vec::with_capacity(token.top.len() + 1));
             for (_, bytes, logprob) in token.top {
-                top.entry(name(&bytes)).or_insert_with(|| logprob.max(LOWEST).into());
+                top.insert(name(&bytes), logprob.max(LOWEST));
             }
-            top.entry(own.as_str()).or_insert_with(|| logprob.into());
+            top.insert(own.clone(), logprob);
             lists.text_offset.push(offset.advance(&token.bytes));
             lists.tokens.push(own);
             lists.token_logprobs.push(logprob);
             lists.top_logprobs.push(top);
         }
         lists
+    }
+}
+
+/// Log probabilities by token, likeliest first. A `serde_json::Map` would write them as 64-bit numbers, with digits that
+/// mean nothing.
+struct ByName(Vec<(String, f32)>);
+
+impl ByName {
+    /// Adds a token, unless there is one of that name.
+    fn insert(&mut self, token: String, logprob: f32) {
+        if self.0.iter().all(|(known, _)| *known != token) {
+            self.0.push((token, logprob));
+        }
+    }
+}
+
+impl Serialize for ByName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(token, logprob)| (token, logprob)))
     }
 }
 

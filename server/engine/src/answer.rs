@@ -43,7 +43,7 @@ impl Answer {
             detokenizer: text.detokenizer(beginning),
             stop: StopStrings::new(&prepared.stop),
             stopped: false,
-            output: OutputParser::new(prepared.format),
+            output: OutputParser::new(prepared.format, Arc::clone(&prepared.tools)),
             logprobs: Vec::new(),
             tokens: 0,
             reasoning_tokens: 0,

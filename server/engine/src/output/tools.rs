@@ -1,0 +1,136 @@
+//! What parsing needs to know of the tools offered: their names, and the types of their parameters.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::json::quoted;
+use super::literal;
+
+/// How many `$ref`s and alternatives of a schema are followed, one inside of another.
+const MAX_DEPTH: u32 = 8;
+
+/// The tools of a request, as the client sent them.
+pub(super) struct Tools(Arc<[Value]>);
+
+/// The types a value may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Types(u8);
+
+impl Tools {
+    pub(super) fn new(tools: Arc<[Value]>) -> Self {
+        Self(tools)
+    }
+
+    /// Whether a function of this name is offered.
+    pub(super) fn offer(&self, name: &str) -> bool {
+        self.function(name).is_some()
+    }
+
+    /// The types of a function's parameter, as far as its schema says.
+    pub(super) fn types(&self, function: &str, parameter: &str) -> Types {
+        let schema = self.function(function).and_then(|function| function.get("parameters"));
+        let Some(schema) = schema else { return Types::ANY };
+        let property = schema.get("properties").and_then(|properties| properties.get(parameter));
+        property.map_or(Types::ANY, |property| Types::of(property, schema, MAX_DEPTH))
+    }
+
+    fn function(&self, name: &str) -> Option<&Value> {
+        // Either `{"type": "function", "function": {"name": ..}}`, or the inner object alone.
+        let functions = self.0.iter().map(|tool| tool.get("function").unwrap_or(tool));
+        functions.into_iter().find(|function| function.get("name").and_then(Value::as_str) == Some(name))
+    }
+}
+
+impl Types {
+    const ANY: Self = Self(0x7f);
+    const STRING: Self = Self(1);
+    const NUMBER: Self = Self(2);
+    const BOOLEAN: Self = Self(4);
+    const NULL: Self = Self(8);
+    const OBJECT: Self = Self(16);
+    const ARRAY: Self = Self(32);
+
+    /// Reads a schema (JSON Schema 2020-12, sections 6.1.1 and 10.2.1) as far as it says something about the type.
+    fn of(schema: &Value, root: &Value, depth: u32) -> Self {
+        if depth == 0 {
+            return Self::ANY;
+        }
+        let union = |schemas: &Vec<Value>| {
+            Self(schemas.iter().fold(0, |types, schema| types | Self::of(schema, root, depth - 1).0))
+        };
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+            return target.map_or(Self::ANY, |target| Self::of(target, root, depth - 1));
+        }
+        match schema.get("type") {
+            Some(Value::String(name)) => return Self::named(name),
+            Some(Value::Array(names)) => {
+                let names = names.iter().filter_map(Value::as_str);
+                return Self(names.fold(0, |types, name| types | Self::named(name).0));
+            }
+            _ => {}
+        }
+        for key in ["anyOf", "oneOf", "allOf"] {
+            if let Some(schemas) = schema.get(key).and_then(Value::as_array) {
+                return union(schemas);
+            }
+        }
+        let values = schema.get("enum").and_then(Value::as_array).map(Vec::as_slice);
+        match values.or(schema.get("const").map(std::slice::from_ref)) {
+            Some(values) => Self(values.iter().fold(0, |types, value| types | Self::of_value(value).0)),
+            None => Self::ANY,
+        }
+    }
+
+    fn named(name: &str) -> Self {
+        match name {
+            "string" => Self::STRING,
+            "number" | "integer" => Self::NUMBER,
+            "boolean" => Self::BOOLEAN,
+            "null" => Self::NULL,
+            "object" => Self::OBJECT,
+            "array" => Self::ARRAY,
+            _ => Self::ANY,
+        }
+    }
+
+    fn of_value(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::NULL,
+            Value::Bool(_) => Self::BOOLEAN,
+            Value::Number(_) => Self::NUMBER,
+            Value::String(_) => Self::STRING,
+            Value::Array(_) => Self::ARRAY,
+            Value::Object(_) => Self::OBJECT,
+        }
+    }
+
+    fn allow(self, types: Self) -> bool {
+        self.0 & types.0 != 0
+    }
+
+    /// Whether every text is a value of this type as it stands.
+    pub(super) fn are_text(self) -> bool {
+        self == Self::STRING
+    }
+
+    /// The JSON of a value that stands there without any quotation marks: what it is by its type, and a string where it
+    /// is nothing else.
+    pub(super) fn json(self, text: &str) -> String {
+        let trimmed = text.trim();
+        let value = match trimmed {
+            "True" if self.allow(Self::BOOLEAN) => Some("true".to_owned()),
+            "False" if self.allow(Self::BOOLEAN) => Some("false".to_owned()),
+            "None" if self.allow(Self::NULL) => Some("null".to_owned()),
+            _ => match serde_json::from_str::<Value>(trimmed) {
+                Ok(Value::String(_)) => None,
+                Ok(value) => self.allow(Self::of_value(&value)).then(|| trimmed.to_owned()),
+                // Lists and dictionaries as Python prints them.
+                Err(_) if !self.are_text() && trimmed.starts_with(['{', '[']) => literal::python(trimmed),
+                Err(_) => None,
+            },
+        };
+        value.unwrap_or_else(|| quoted(text))
+    }
+}

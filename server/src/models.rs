@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use mlx_gate_engine::text::{self, Assets, ModelText};
+use mlx_gate_engine::text::{self, Assets, ModelText, Parsers};
 use mlx_gate_engine::{LocalEngine, ModelSpec};
 use mlx_gate_models::{LoadOptions, LoadedModel, ModelRef, Source};
 
@@ -44,14 +44,16 @@ pub(crate) fn fetch(settings: &Settings) -> Result<Vec<Source>, Error> {
 /// read.
 pub(crate) fn start(settings: &Settings, sources: &[Source]) -> Result<LocalEngine, Error> {
     let options = LoadOptions { dtype: settings.dtype };
-    let specs = sources.iter().map(|source| spec(source, options)).collect::<Result<_, _>>()?;
+    let specs =
+        sources.iter().map(|source| spec(source, options, settings.parsers)).collect::<Result<_, _>>()?;
     Ok(LocalEngine::spawn(settings.engine, specs)?)
 }
 
-fn spec(source: &Source, options: LoadOptions) -> Result<ModelSpec, Error> {
+fn spec(source: &Source, options: LoadOptions, parsers: Parsers) -> Result<ModelSpec, Error> {
     let model = mlx_gate_models::load(source, options)?;
     let text = ModelText::load(source.name(), &assets(source)?)
-        .map_err(|cause| Error::Text { model: source.name().to_owned(), cause })?;
+        .map_err(|cause| Error::Text { model: source.name().to_owned(), cause })?
+        .with_parsers(parsers);
     Ok(ModelSpec {
         id: source.name().to_owned(),
         architecture: model.model_type().to_owned(),

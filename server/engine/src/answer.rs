@@ -40,7 +40,7 @@ impl Answer {
         let beginning = if prepared.continues { Beginning::Continued } else { Beginning::Fresh };
         Self {
             stop_tokens,
-            detokenizer: text.detokenizer(beginning),
+            detokenizer: text.detokenizer(beginning, prepared.format),
             stop: StopStrings::new(&prepared.stop),
             stopped: false,
             output: OutputParser::new(prepared.format, Arc::clone(&prepared.tools)),

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use mlx_gate_core::{Event, OutputFormat};
 use serde_json::Value;
 
-pub use syntax::markers;
+pub use syntax::{markers, reasoning_tags};
 
 use harmony::Harmony;
 use reader::{Calls, Ids, Sink};

@@ -7,7 +7,9 @@
 mod assets;
 mod chat;
 mod detokenizer;
+mod syntax;
 mod template;
+mod thinking;
 mod vocabulary;
 
 use std::sync::Arc;
@@ -19,8 +21,10 @@ use tokenizers::Tokenizer;
 
 pub use assets::Assets;
 pub use detokenizer::{Beginning, Detokenizer};
+pub use syntax::{ParserChoice, Parsers};
 pub use template::{ChatTemplate, Clock};
 
+use crate::output;
 use assets::{Document, SpecialTokens};
 use vocabulary::Vocabulary;
 
@@ -35,6 +39,8 @@ pub struct ModelText {
     defaults: Sampling,
     tool_syntax: Option<ToolSyntax>,
     reasoning_syntax: Option<ReasoningSyntax>,
+    /// Special tokens that its parsers look for.
+    markers: Vec<u32>,
 }
 
 /// A conversation as its model reads it.
@@ -117,17 +123,30 @@ impl ModelText {
         };
         let special_tokens = SpecialTokens::find(&tokenizer_config, &special_tokens_map)?;
         let stop_tokens = assets::stop_tokens(&generation_config, &config, &special_tokens, &tokenizer)?;
-        Ok(Self {
+        let text = Self {
             name: name.into(),
             vocabulary: Arc::new(Vocabulary::new(&tokenizer)?),
             tokenizer,
-            tool_syntax: template.as_ref().and_then(ChatTemplate::tool_syntax),
-            reasoning_syntax: template.as_ref().and_then(ChatTemplate::reasoning_syntax),
+            tool_syntax: None,
+            reasoning_syntax: None,
+            markers: Vec::new(),
             template,
             special_tokens,
             stop_tokens,
             defaults: assets::sampling_defaults(&generation_config)?,
-        })
+        };
+        Ok(text.with_parsers(Parsers::default()))
+    }
+
+    /// With other parsers of answers than those that the chat template asks for.
+    pub fn with_parsers(mut self, parsers: Parsers) -> Self {
+        let template = self.template.as_ref();
+        self.tool_syntax = template.and_then(|template| parsers.tool_syntax(template));
+        self.reasoning_syntax = template.and_then(|template| parsers.reasoning_syntax(template));
+        let format =
+            OutputFormat { tools: self.tool_syntax, reasoning: self.reasoning_syntax, reasoning_open: false };
+        self.markers = output::markers(format).filter_map(|text| self.vocabulary.special(text)).collect();
+        self
     }
 
     /// Renders a conversation through the chat template, ready for the model's answer.
@@ -139,8 +158,10 @@ impl ModelText {
                 self.name
             ),
         })?;
+        let reasoning =
+            thinking::variables(conversation.reasoning, template, self.reasoning_syntax, &self.name)?;
         template.render(
-            &chat::variables(conversation, &self.special_tokens, template)?,
+            &chat::variables(conversation, &self.special_tokens, reasoning)?,
             !conversation.offered_tools().is_empty(),
         )
     }
@@ -149,8 +170,10 @@ impl ModelText {
     pub fn encode_chat(&self, conversation: &Conversation) -> Result<ChatPrompt, EngineError> {
         let text = self.render(conversation)?;
         let format = self.output_format(conversation, &text);
-        let switchable = self.template.as_ref().is_some_and(chat::switches_reasoning);
-        let may_reason = format.reasoning.is_some() && chat::may_reason(conversation, switchable, &text);
+        let may_reason = match (format.reasoning, &self.template) {
+            (Some(syntax), Some(template)) => thinking::may_begin(syntax, conversation, template, &text),
+            _ => false,
+        };
         Ok(ChatPrompt { tokens: self.encode(&text, false)?, format, may_reason })
     }
 
@@ -178,7 +201,10 @@ impl ModelText {
         OutputFormat {
             tools: self.tool_syntax.filter(|_| !conversation.offered_tools().is_empty()),
             reasoning: self.reasoning_syntax,
-            reasoning_open: self.reasoning_syntax.is_some() && chat::ends_inside_reasoning(rendered),
+            reasoning_open: self
+                .reasoning_syntax
+                .and_then(output::reasoning_tags)
+                .is_some_and(|[tag, _]| thinking::is_open(rendered, tag)),
         }
     }
 
@@ -204,9 +230,11 @@ impl ModelText {
         }
     }
 
-    /// The bytes a token stands for in running text. `None` for special tokens, which never show, and unknown ids.
+    /// The bytes a token stands for in an answer. `None` for unknown ids, and for special tokens but those that the parsers
+    /// of this model look for.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        self.vocabulary.bytes(id)
+        let marker = || self.markers.contains(&id).then(|| self.vocabulary.name(id)).flatten();
+        self.vocabulary.bytes(id).or_else(marker)
     }
 
     /// The name of a token that never shows. `None` for all others.
@@ -214,8 +242,8 @@ impl ModelText {
         self.token_bytes(id).is_none().then(|| self.tokenizer.id_to_token(id)).flatten()
     }
 
-    /// A detokenizer for one answer.
-    pub fn detokenizer(&self, beginning: Beginning) -> Detokenizer {
-        Detokenizer::new(Arc::clone(&self.vocabulary), beginning)
+    /// A detokenizer for one answer, which is to be taken apart by this format.
+    pub fn detokenizer(&self, beginning: Beginning, format: OutputFormat) -> Detokenizer {
+        Detokenizer::new(Arc::clone(&self.vocabulary), beginning, output::markers(format))
     }
 }

@@ -58,6 +58,27 @@ pub(crate) const DTYPE: Opt = Opt {
            faster on this device (auto)",
 };
 
+pub(crate) const TOOL_PARSER: Opt = Opt {
+    name: "tool-parser",
+    value: "auto|none|NAME",
+    shape: Shape::One,
+    was: None,
+    default: "auto",
+    help: "How models write tool calls: what the chat template says (auto), in no way (none), or one of hermes, qwen3_coder, \
+           llama3_json, pythonic, mistral, mistral_args, deepseek_v3, deepseek_v31, glm45, harmony, functiongemma, gemma4, \
+           tool_code, kimi_k2, minimax_m2, seed_oss, granite, lfm2, json",
+};
+
+pub(crate) const REASONING_PARSER: Opt = Opt {
+    name: "reasoning-parser",
+    value: "auto|none|NAME",
+    shape: Shape::One,
+    was: None,
+    default: "auto",
+    help: "How models set reasoning apart from the answer: what the chat template says (auto), in no way (none), or one of \
+           think, mistral, seed_oss, kimi, granite, gemma4, harmony",
+};
+
 pub(crate) const HOST: Opt = Opt {
     name: "host",
     value: "ADDRESS",
@@ -267,9 +288,11 @@ pub(crate) const CONFIG: Opt = Opt {
 };
 
 /// Every option but [`CONFIG`], in the order of help and reference.
-pub(crate) const ALL: [&Opt; 23] = [
+pub(crate) const ALL: [&Opt; 25] = [
     &MODEL,
     &DTYPE,
+    &TOOL_PARSER,
+    &REASONING_PARSER,
     &HOST,
     &PORT,
     &MAX_TOKENS,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use mlx_gate_api::{NotAnOrigin, Origin};
-use mlx_gate_core::Secret;
+use mlx_gate_core::{ReasoningSyntax, Secret, ToolSyntax};
+use mlx_gate_engine::text::{ParserChoice, Parsers};
 use mlx_gate_lifecycle::{Grants, MalformedSpec, OptionValue, PluginSpec, static_keys};
 use mlx_gate_models::{ModelRef, WeightType};
 use serde_json::{Map, Value as Json};
@@ -17,7 +18,7 @@ use super::admin;
 use super::options::{
     ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CONFIG, CORS_ORIGIN, DTYPE, HOST, KEEP_ALIVE, KV_MEMORY,
     LOG_FORMAT, LOG_LEVEL, MAX_BODY, MAX_ROWS, MAX_TOKENS, MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT,
-    TIMEOUT, TRUSTED_PROXY,
+    REASONING_PARSER, TIMEOUT, TOOL_PARSER, TRUSTED_PROXY,
 };
 use super::{Given, GivenOptions, LogFormat, Mistake, Settings, Value};
 use crate::gate;
@@ -35,6 +36,11 @@ pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Sett
             &DTYPE,
             &[WeightType::Auto, WeightType::F32, WeightType::Native].map(|kind| (kind.as_str(), kind)),
         ),
+        parsers: Parsers {
+            tools: check.parser(&TOOL_PARSER, &ToolSyntax::ALL.map(|syntax| (syntax.as_str(), syntax))),
+            reasoning: check
+                .parser(&REASONING_PARSER, &ReasoningSyntax::ALL.map(|syntax| (syntax.as_str(), syntax))),
+        },
         host: check.one(&HOST, "an address such as 127.0.0.1 or ::1, or a host name", host),
         port: check.number(&PORT, 0..=65_535),
         api: mlx_gate_api::Config {
@@ -102,6 +108,14 @@ impl Check<'_> {
         self.one(option, &format!("one of {}", names.join(", ")), |text| {
             choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value)
         })
+    }
+
+    /// A parser of answers, by its name.
+    fn parser<T: Copy>(&mut self, option: &Opt, parsers: &[(&str, T)]) -> ParserChoice<T> {
+        let fixed = [("auto", ParserChoice::Auto), ("none", ParserChoice::Off)];
+        let named = parsers.iter().map(|&(name, parser)| (name, ParserChoice::Named(parser)));
+        let choices: Vec<_> = fixed.into_iter().chain(named).collect();
+        self.choice(option, &choices)
     }
 
     fn switch(&mut self, option: &Opt) -> bool {

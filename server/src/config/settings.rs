@@ -1,4 +1,5 @@
 use mlx_gate_core::Secret;
+use mlx_gate_engine::text::Parsers;
 use mlx_gate_lifecycle::PluginSpec;
 use mlx_gate_models::{ModelRef, WeightType};
 
@@ -11,6 +12,8 @@ pub(crate) struct Settings {
     pub models: Vec<ModelRef>,
     /// Number format of the weights.
     pub dtype: WeightType,
+    /// How answers are taken apart.
+    pub parsers: Parsers,
     /// Address or name to listen on.
     pub host: String,
     /// Port to listen on; 0 is any.

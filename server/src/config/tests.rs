@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::{Command, FromArgMatches};
+use mlx_gate_core::{ReasoningSyntax, ToolSyntax};
 use mlx_gate_lifecycle::{OptionValue, PluginSpec};
 use mlx_gate_models::ModelRef;
 use serde_json::json;
@@ -149,6 +150,19 @@ fn a_plugins_table_holds_its_grants() {
     ] {
         let said = load(table).err().unwrap();
         assert!(said.contains(problem), "{said}");
+    }
+}
+
+#[test]
+fn help_names_every_parser() {
+    let syntaxes = ToolSyntax::ALL.map(ToolSyntax::as_str).into_iter();
+    let tags = ReasoningSyntax::ALL.map(ReasoningSyntax::as_str).into_iter();
+    for (option, names) in [
+        (&super::options::TOOL_PARSER, syntaxes.collect::<Vec<_>>()),
+        (&super::options::REASONING_PARSER, tags.collect()),
+    ] {
+        let listed = option.help.rsplit_once("one of ").expect("a list").1;
+        assert_eq!(listed, names.join(", "), "{}", option.name);
     }
 }
 

@@ -100,7 +100,10 @@ impl Invocations {
     fn key(&mut self, cursor: &mut Cursor, sink: &mut Sink<'_>) -> Result<(), Progress> {
         cursor.skip_white();
         match cursor.mark(self.dialect.end) {
-            Mark::Here => return self.end(cursor, sink),
+            Mark::Here => {
+                self.end(cursor, sink);
+                return Ok(());
+            }
             Mark::Unclear => return Err(Progress::NeedsText),
             Mark::Absent => {}
         }
@@ -156,13 +159,16 @@ impl Invocations {
                 self.place = Place::Key;
                 Ok(())
             }
-            (_, Mark::Here) => self.end(cursor, sink),
+            (_, Mark::Here) => {
+                self.end(cursor, sink);
+                Ok(())
+            }
             (Mark::Unclear, _) | (_, Mark::Unclear) => Err(Progress::NeedsText),
             _ => Err(Progress::Broken),
         }
     }
 
-    fn end(&mut self, cursor: &mut Cursor, sink: &mut Sink<'_>) -> Result<(), Progress> {
+    fn end(&mut self, cursor: &mut Cursor, sink: &mut Sink<'_>) {
         if self.arguments == 0 {
             sink.open(&self.name);
             sink.arguments("{");
@@ -171,7 +177,6 @@ impl Invocations {
         cursor.advance(self.dialect.end.len());
         sink.close(cursor);
         self.place = Place::AfterCall;
-        Ok(())
     }
 
     fn after_call(&mut self, cursor: &mut Cursor) -> Result<(), Progress> {

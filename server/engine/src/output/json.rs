@@ -22,12 +22,11 @@ impl Arguments {
         }
         let rest = cursor.rest();
         for (at, byte) in rest.bytes().enumerate() {
-            let nesting = match &mut self.nesting {
-                Some(nesting) => nesting.advance(byte),
-                None => {
-                    self.nesting = Some(Nesting::opened_by(byte));
-                    Ok(false)
-                }
+            let nesting = if let Some(nesting) = &mut self.nesting {
+                nesting.advance(byte)
+            } else {
+                self.nesting = Some(Nesting::opened_by(byte));
+                Ok(false)
             };
             let length = match nesting {
                 Ok(false) => continue,

@@ -101,8 +101,8 @@ impl Named {
             return Err(Progress::Broken);
         }
         match id {
-            Some(id) => sink.open_as(id, name),
-            None => sink.open(name),
+            Some(id) if !id.is_empty() => sink.open_as(id, name),
+            _ => sink.open(name),
         }
         Ok(())
     }

@@ -86,9 +86,13 @@ impl Objects {
         let at = cursor.at();
         cursor.advance(1);
         match &mut self.place {
-            Place::Block | Place::Object | Place::BeforeKey | Place::Colon(_) | Place::AfterValue
+            Place::Block
+            | Place::Object
+            | Place::BeforeKey
+            | Place::Colon(_)
+            | Place::BeforeValue(_)
+            | Place::AfterValue
                 if white => {}
-            Place::BeforeValue(_) if white => {}
             Place::Block if byte == b'[' && self.dialect.list => {
                 self.in_list = true;
                 self.place = Place::Object;

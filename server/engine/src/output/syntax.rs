@@ -12,7 +12,7 @@ use super::reader::{Ids, Reader};
 use super::tagged::{self, Tagged};
 
 /// The tags around reasoning; `None` where it is not set apart by tags.
-pub(super) const fn reasoning_tags(syntax: ReasoningSyntax) -> Option<[&'static str; 2]> {
+pub const fn reasoning_tags(syntax: ReasoningSyntax) -> Option<[&'static str; 2]> {
     match syntax {
         ReasoningSyntax::Think => Some(["<think>", "</think>"]),
         ReasoningSyntax::Mistral => Some(["[THINK]", "[/THINK]"]),

@@ -73,6 +73,7 @@ impl Tagged {
 
     fn name(&mut self, cursor: &mut Cursor) -> Result<(), Progress> {
         self.name = if self.dialect.name_end.is_empty() {
+            cursor.skip_white();
             let rest = cursor.rest();
             let end = rest.find(|character: char| character.is_whitespace() || character == '<');
             match end {
@@ -95,16 +96,16 @@ impl Tagged {
     fn parameters(&mut self, cursor: &mut Cursor, sink: &mut Sink<'_>) -> Result<(), Progress> {
         cursor.skip_white();
         let dialect = self.dialect;
-        let end = if dialect.function_end.is_empty() { dialect.block_end } else { dialect.function_end };
-        match (cursor.mark(dialect.key), cursor.mark(end)) {
+        let end_mark = if dialect.function_end.is_empty() { dialect.block_end } else { dialect.function_end };
+        match (cursor.mark(dialect.key), cursor.mark(end_mark)) {
             (Mark::Here, _) => self.key(cursor, sink),
             (_, Mark::Here) => {
                 if self.parameters == 0 {
                     self.open(sink);
                     sink.arguments("{");
                 }
-                cursor.advance(end.len());
-                self.end(cursor, sink);
+                cursor.advance(end_mark.len());
+                end(cursor, sink);
                 self.place = if dialect.function_end.is_empty() { Place::Close } else { Place::Function };
                 Ok(())
             }
@@ -188,11 +189,6 @@ impl Tagged {
         self.any = true;
         sink.open(&self.name);
     }
-
-    fn end(&self, cursor: &mut Cursor, sink: &mut Sink<'_>) {
-        sink.arguments("}");
-        sink.close(cursor);
-    }
 }
 
 impl Reader for Tagged {
@@ -215,7 +211,7 @@ impl Reader for Tagged {
                 Err(Progress::NeedsText) => return Outcome::NeedsText,
                 Err(_) if sink.calls.open => {
                     // What it has so far are whole parameters; what follows is none and becomes text.
-                    self.end(cursor, sink);
+                    end(cursor, sink);
                     return Outcome::Ended;
                 }
                 Err(_) => return Outcome::NoCall,
@@ -230,4 +226,10 @@ impl Reader for Tagged {
             cursor.advance(rest.len());
         }
     }
+}
+
+/// Ends a call.
+fn end(cursor: &mut Cursor, sink: &mut Sink<'_>) {
+    sink.arguments("}");
+    sink.close(cursor);
 }

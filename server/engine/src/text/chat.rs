@@ -4,31 +4,20 @@ use minijinja::Value;
 use mlx_gate_core::{Conversation, EngineError, Message, ToolCall};
 
 use super::assets::SpecialTokens;
-use super::template::{ChatTemplate, python};
+use super::template::python;
 
 /// Names a client cannot give to `chat_template_kwargs`: they come from the request's own fields.
 const RESERVED: [&str; 2] = ["messages", "tools"];
-
-/// Template variable by which Qwen3 and others switch their reasoning.
-const ENABLE_THINKING: &str = "enable_thinking";
 
 /// The variables of one rendering.
 pub(super) fn variables(
     conversation: &Conversation,
     special_tokens: &SpecialTokens,
-    template: &ChatTemplate,
+    reasoning: Vec<(&'static str, Value)>,
 ) -> Result<Value, EngineError> {
     let mut variables: Vec<(&str, Value)> =
         special_tokens.iter().map(|(name, token)| (name, token.into())).collect();
-    // Switched off where nobody asks for it: a template's own default is usually on, which a client that does not know
-    // about reasoning pays for in time and tokens.
-    let reasoning = &conversation.reasoning;
-    if template.mentions(ENABLE_THINKING) {
-        variables.push((ENABLE_THINKING, reasoning.wanted().unwrap_or(false).into()));
-    }
-    if let Some(effort) = reasoning.effort {
-        variables.push(("reasoning_effort", effort.as_str().into()));
-    }
+    variables.extend(reasoning);
     variables.push(("documents", Value::from(())));
     variables.push(("add_generation_prompt", true.into()));
     for (name, value) in &conversation.template_options {
@@ -80,36 +69,4 @@ fn tool_call(call: &ToolCall) -> Value {
         ("type", "function".into()),
         ("function", Value::from_pairs(function)),
     ])
-}
-
-/// Whether a prompt opens a reasoning block and leaves it to the model to go on inside.
-pub(super) fn ends_inside_reasoning(prompt: &str) -> bool {
-    prompt.trim_end().ends_with("<think>")
-}
-
-/// Whether a template lets its reasoning be switched on and off.
-pub(super) fn switches_reasoning(template: &ChatTemplate) -> bool {
-    template.mentions(ENABLE_THINKING)
-}
-
-/// Whether an answer to a prompt may begin with reasoning: not where the template has closed it already, nor where it is
-/// switched off.
-pub(super) fn may_reason(conversation: &Conversation, switchable: bool, prompt: &str) -> bool {
-    let set = || conversation.template_options.get(ENABLE_THINKING).and_then(serde_json::Value::as_bool);
-    let closed = || prompt.trim_end().ends_with("</think>");
-    let wanted = || set().or(conversation.reasoning.wanted()).unwrap_or(!switchable);
-    ends_inside_reasoning(prompt) || (!closed() && wanted())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ends_inside_reasoning;
-
-    #[test]
-    fn only_an_open_block_at_the_very_end_counts() {
-        assert!(ends_inside_reasoning("<|im_start|>assistant\n<think>\n"));
-        assert!(ends_inside_reasoning("<｜Assistant｜><think>"));
-        assert!(!ends_inside_reasoning("<|im_start|>assistant\n<think>\n\n</think>\n\n"));
-        assert!(!ends_inside_reasoning("user: what does <think> mean?\nassistant:"));
-    }
 }

@@ -18,6 +18,8 @@ pub enum Beginning {
 /// certain that they never will be one.
 pub struct Detokenizer {
     vocabulary: Arc<Vocabulary>,
+    /// Special tokens that are text all the same.
+    shown: Box<[(u32, &'static str)]>,
     /// What may still have to go from the beginning.
     leading: Leading,
     /// Bytes of an unfinished character: at most three.
@@ -25,17 +27,25 @@ pub struct Detokenizer {
 }
 
 impl Detokenizer {
-    pub(super) fn new(vocabulary: Arc<Vocabulary>, beginning: Beginning) -> Self {
+    /// Special tokens do not show, but for those of these texts.
+    pub(super) fn new(
+        vocabulary: Arc<Vocabulary>,
+        beginning: Beginning,
+        markers: impl Iterator<Item = &'static str>,
+    ) -> Self {
         let leading = match beginning {
             Beginning::Fresh => vocabulary.leading(),
             Beginning::Continued => Leading::Kept,
         };
-        Self { vocabulary, leading, pending: Vec::new() }
+        let shown = markers.filter_map(|text| Some((vocabulary.special(text)?, text))).collect();
+        Self { vocabulary, shown, leading, pending: Vec::new() }
     }
 
-    /// Takes the next token and appends what is now certain to `text`. Special tokens and unknown ids add nothing.
+    /// Takes the next token and appends what is now certain to `text`. Unknown ids and special tokens add nothing, but
+    /// for the special tokens that the answer's parser looks for.
     pub fn push(&mut self, id: u32, text: &mut String) {
-        let Some(mut bytes) = self.vocabulary.bytes(id) else { return };
+        let shown = || self.shown.iter().find(|(special, _)| *special == id).map(|(_, text)| text.as_bytes());
+        let Some(mut bytes) = self.vocabulary.bytes(id).or_else(shown) else { return };
         let trimmed: Vec<u8>;
         match &mut self.leading {
             Leading::Kept => {}

@@ -11,6 +11,7 @@ mod methods;
 pub(super) mod python;
 mod source;
 
+use std::collections::HashSet;
 use std::error::Error as _;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
-use mlx_gate_core::{EngineError, ReasoningSyntax, ToolSyntax};
+use mlx_gate_core::EngineError;
 
 use super::Error;
 use super::assets::TemplateSources;
@@ -41,6 +42,8 @@ const TOOL_USE: &str = "tool_use";
 pub struct ChatTemplate {
     environment: Environment<'static>,
     source: String,
+    /// The variables that it looks up.
+    variables: HashSet<String>,
     has_tool_use: bool,
 }
 
@@ -63,7 +66,9 @@ impl ChatTemplate {
             add(TOOL_USE, tool_use)?;
         }
         let source = format!("{}\n{}", sources.default, sources.tool_use.as_deref().unwrap_or_default());
-        Ok(Self { environment, source, has_tool_use: sources.tool_use.is_some() })
+        let variables =
+            environment.templates().flat_map(|(_, template)| template.undeclared_variables(false)).collect();
+        Ok(Self { environment, source, variables, has_tool_use: sources.tool_use.is_some() })
     }
 
     /// Whether a name or marker occurs anywhere in the source.
@@ -71,15 +76,9 @@ impl ChatTemplate {
         self.source.contains(text)
     }
 
-    /// How a model with this template writes tool calls.
-    pub(super) fn tool_syntax(&self) -> Option<ToolSyntax> {
-        (self.mentions("tools") && self.mentions("<tool_call>")).then_some(ToolSyntax::Hermes)
-    }
-
-    /// How a model with this template sets reasoning apart.
-    pub(super) fn reasoning_syntax(&self) -> Option<ReasoningSyntax> {
-        let marks = ["enable_thinking", "<think>", "</think>"];
-        marks.iter().any(|mark| self.mentions(mark)).then_some(ReasoningSyntax::Think)
+    /// Whether the template looks up a variable of this name.
+    pub(super) fn reads(&self, variable: &str) -> bool {
+        self.variables.contains(variable)
     }
 
     /// Renders with the given variables. A template that refuses the conversation is the client's mistake, in the

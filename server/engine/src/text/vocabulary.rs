@@ -5,9 +5,6 @@ use tokenizers::Tokenizer;
 
 use super::Error;
 
-/// Markers the output parser looks for. Some tokenizers declare them special; they are part of the text all the same.
-const MARKERS: [&str; 4] = ["<think>", "</think>", "<tool_call>", "</tool_call>"];
-
 /// What each token stands for, as bytes: one look-up a token, however the tokenizer spells them.
 pub(super) struct Vocabulary {
     /// The bytes of all tokens, one after another.
@@ -16,6 +13,8 @@ pub(super) struct Vocabulary {
     spans: Vec<Option<(u32, u32)>>,
     /// What those that never show are called.
     names: HashMap<u32, Vec<u8>>,
+    /// The special tokens among them, by their text.
+    specials: HashMap<String, u32>,
     leading: Leading,
 }
 
@@ -53,14 +52,15 @@ impl Vocabulary {
             .filter(|(_, id)| !added.contains_key(id))
             .map(|(text, id)| (id, Some(spelling.bytes(&text))))
             .collect();
-        let mut names = HashMap::new();
+        let (mut names, mut specials) = (HashMap::new(), HashMap::new());
         for (id, token) in added {
-            let shows = !token.special || MARKERS.contains(&token.content.as_str());
-            let name = token.content.into_bytes();
-            if !shows {
-                names.insert(id, name.clone());
+            if token.special {
+                names.insert(id, token.content.clone().into_bytes());
+                specials.insert(token.content, id);
+                tokens.push((id, None));
+            } else {
+                tokens.push((id, Some(token.content.into_bytes())));
             }
-            tokens.push((id, shows.then_some(name)));
         }
 
         let size = tokens.iter().map(|(id, _)| *id as usize + 1).max().unwrap_or(0);
@@ -68,6 +68,7 @@ impl Vocabulary {
             bytes: Vec::new(),
             spans: vec![None; size],
             names,
+            specials,
             leading: spelling.leading.unwrap_or(Leading::Kept),
         };
         for (id, bytes) in tokens {
@@ -88,6 +89,11 @@ impl Vocabulary {
     /// The name of a token that never shows.
     pub(super) fn name(&self, id: u32) -> Option<&[u8]> {
         self.names.get(&id).map(Vec::as_slice)
+    }
+
+    /// The special token of this text.
+    pub(super) fn special(&self, text: &str) -> Option<u32> {
+        self.specials.get(text).copied()
     }
 
     /// What is taken from the beginning of a whole text.

@@ -1,5 +1,6 @@
 //! Streaming gives the text that decoding everything at once gives.
 
+use mlx_gate_core::{OutputFormat, ReasoningSyntax};
 use mlx_gate_engine::text::{Assets, Beginning, ModelText};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -107,9 +108,11 @@ fn special_tokens_do_not_show_but_the_marks_of_the_output_format_do() {
     let model = load(&sentencepiece(&llama_decoder()));
     let ids = [1, id("<think>"), id("▁Hello"), id("<tool>"), id("</think>"), 2];
     assert_eq!(stream(&model, &ids, Beginning::Fresh).concat(), "<think> Hello<tool></think>");
+    let plain = stream_as(&model, &ids, Beginning::Fresh, OutputFormat::default());
+    assert_eq!(plain.concat(), "Hello<tool>", "nobody looks for the other marks");
     assert_eq!(model.token_bytes(1), None);
     assert_eq!(model.token_bytes(u32::MAX), None);
-    assert_eq!(model.token_bytes(id("<think>")), Some(&b"<think>"[..]));
+    assert_eq!(model.token_bytes(id("<think>")), None);
     assert_eq!(model.token_bytes(id("▁Hello")), Some(&b" Hello"[..]));
     assert_eq!(model.token_bytes(3 + 0xff), Some(&[0xff][..]));
 }
@@ -127,7 +130,12 @@ fn texts_come_back_through_encoding_and_streaming() {
 
 /// One piece for each token, and one for the end.
 fn stream(model: &ModelText, ids: &[u32], beginning: Beginning) -> Vec<String> {
-    let mut detokenizer = model.detokenizer(beginning);
+    let format = OutputFormat { reasoning: Some(ReasoningSyntax::Think), ..OutputFormat::default() };
+    stream_as(model, ids, beginning, format)
+}
+
+fn stream_as(model: &ModelText, ids: &[u32], beginning: Beginning, format: OutputFormat) -> Vec<String> {
+    let mut detokenizer = model.detokenizer(beginning, format);
     let mut pieces: Vec<String> = Vec::new();
     for id in ids {
         let mut piece = String::new();

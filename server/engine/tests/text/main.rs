@@ -2,4 +2,5 @@
 
 mod detokenizer;
 mod loading;
+mod syntaxes;
 mod templates;

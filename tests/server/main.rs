@@ -23,5 +23,6 @@ mod rate_limit;
 mod requests;
 mod shutdown;
 mod startup;
+mod structured;
 mod swap;
 mod tags;

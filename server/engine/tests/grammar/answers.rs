@@ -1,7 +1,7 @@
 //! Every kind of grammar, and what surrounds it: reasoning, limits, stop strings, seeds, other rows.
 
-use futures_util::future::join_all;
-use mlx_gate_core::{Conversation, FinishReason, Grammar, ReasoningOptions, Request, SamplingOverrides};
+use futures_util::future::{join, join_all};
+use mlx_gate_core::{Conversation, EngineError, FinishReason, Grammar, ReasoningOptions, Request, SamplingOverrides};
 use mlx_gate_engine::fake::{self, FakeDecoder, Reply};
 use serde_json::{Value, json};
 
@@ -123,6 +123,17 @@ async fn limits_and_stop_strings_cut_an_answer_as_any_other() {
     let stopped = Request { stop: vec!["ab".to_owned()], ..following(long, 0) };
     let stopped = answer(&engine, stopped).await;
     assert_eq!((stopped.text, stopped.reason), ("a".repeat(49), Some(FinishReason::Stop)));
+}
+
+#[tokio::test]
+async fn a_grammar_that_gets_too_ambiguous_fails_its_own_row() {
+    let engine = speaking(FakeDecoder::new(|_| Reply::Token(u32::from(b'a'))));
+    let ambiguous = Grammar::Lark("start: s\ns: \"a\" | s s\n".to_owned());
+    let free = Request { max_output_tokens: Some(3_000), ..free("Say:", 1) };
+    let (bound, free) = join(answer(&engine, following(ambiguous, 0)), answer(&engine, free)).await;
+    let Some(EngineError::InvalidRequest { field, message }) = bound.error else { panic!("{bound:?}") };
+    assert_eq!((field, message.is_empty()), ("grammar", false));
+    assert_eq!((free.reason, free.text.len()), (Some(FinishReason::Length), 3_000));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 
 mod access_log;
 mod admin;
+mod agents;
 mod auth;
 mod authz;
 mod chat;

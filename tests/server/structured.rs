@@ -47,7 +47,8 @@ fn is_valid(schema: &Value, text: &str) -> bool {
 #[test]
 fn answers_are_valid_by_their_schema_also_beside_free_ones() {
     let server = Server::start(&[]);
-    let format = json!({"type": "json_schema", "json_schema": {"name": "person", "schema": person(), "strict": true}});
+    let format =
+        json!({"type": "json_schema", "json_schema": {"name": "person", "schema": person(), "strict": true}});
     std::thread::scope(|scope| {
         for seed in 0..8 {
             let (client, format) = (server.client(), &format);
@@ -99,12 +100,17 @@ fn a_schema_that_cannot_be_followed_is_refused_with_the_reason() {
     let client = server.client();
     let schema = json!({"type": "array", "uniqueItems": true});
     let cases = [
-        ("response_format", json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}), "uniqueItems"),
+        (
+            "response_format",
+            json!({"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}),
+            "uniqueItems",
+        ),
         ("guided_regex", json!("a(b"), "unclosed group"),
         ("guided_grammar", json!("start: missing"), "missing"),
     ];
     for (field, value, reason) in cases {
-        let reply = client.post(CHAT, &json!({"messages": [{"role": "user", "content": "Hi"}], field: value}));
+        let reply =
+            client.post(CHAT, &json!({"messages": [{"role": "user", "content": "Hi"}], field: value}));
         assert_eq!(reply.status, 400, "{}", reply.text);
         let error = &reply.json()["error"];
         assert!(error["message"].as_str().unwrap().contains(reason), "{error}");

@@ -1,7 +1,9 @@
 //! Every kind of grammar, and what surrounds it: reasoning, limits, stop strings, seeds, other rows.
 
 use futures_util::future::{join, join_all};
-use mlx_gate_core::{Conversation, EngineError, FinishReason, Grammar, ReasoningOptions, Request, SamplingOverrides};
+use mlx_gate_core::{
+    Conversation, EngineError, FinishReason, Grammar, ReasoningOptions, Request, SamplingOverrides,
+};
 use mlx_gate_engine::fake::{self, FakeDecoder, Reply};
 use serde_json::{Value, json};
 

@@ -105,11 +105,15 @@ impl Generation {
         };
         call.record.prepared(&model);
         let permit = authorized.measured(&prepared, n).admit().await?;
-        call.record.queued(prepared.iter().flat_map(|prepared| input_tokens(prepared, n)).collect());
+        let mut sizes = Some(prepared.iter().flat_map(|prepared| input_tokens(prepared, n)).collect());
         let mut choices = Vec::new();
         for prepared in prepared.into_iter().flat_map(|prepared| (0..n).map(move |k| choice(&prepared, k))) {
             let events = call.app.start(prepared, &permit).map_err(wrong)?;
             choices.push((choices.len() as u32, events));
+            // What found no place in the queue did not run, and what was reserved for it is given back.
+            if let Some(sizes) = sizes.take() {
+                call.record.queued(sizes);
+            }
         }
         let count = choices.len();
         let generation =

@@ -81,7 +81,7 @@ async fn all_phases(
         tokio::task::yield_now().await;
     }
     gate.drain().await;
-    let cpu = processor_time()? - cpu;
+    let cpu = processor_time()?.saturating_sub(cpu);
     Ok((times, cpu.as_secs_f64() * 1e6 / count as f64))
 }
 

@@ -95,7 +95,7 @@ impl Arguments {
                 "--server" => server = arguments.next().map(PathBuf::from),
                 "--wrk" => wrk = arguments.next().map(PathBuf::from),
                 _ if plugins.is_none() && !argument.starts_with('-') => {
-                    plugins = Some(PathBuf::from(argument))
+                    plugins = Some(PathBuf::from(argument));
                 }
                 _ => return Err(format!("unknown argument `{argument}`").into()),
             }

@@ -83,9 +83,10 @@ impl Request {
                 break;
             }
             let call = Admit { principal: self.principal.get().map(Arc::as_ref), operation };
-            let answer = match self.journal.is_behind() {
-                false => self.ask(place, plugin, &call).await,
-                true => Err(Failure::Behind),
+            let answer = if self.journal.is_behind() {
+                Err(Failure::Behind)
+            } else {
+                self.ask(place, plugin, &call).await
             };
             if let Ok(answer::Admission::Reserve(reservation)) = &answer {
                 let (plugin, operation) = (plugin.clone(), operation.clone());

@@ -82,14 +82,13 @@ impl Functions {
 impl CacheStore for Functions {
     fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
         let mut ages = self.ages();
-        let found = match ages.young.code.get(key) {
-            Some(code) => code.clone(),
-            None => {
-                let code = ages.old.remove(key)?;
-                let found = code.clone();
-                ages.keep(key.to_owned(), code, self.most);
-                found
-            }
+        let found = if let Some(code) = ages.young.code.get(key) {
+            code.clone()
+        } else {
+            let code = ages.old.remove(key)?;
+            let found = code.clone();
+            ages.keep(key.to_owned(), code, self.most);
+            found
         };
         ages.found += 1;
         Some(Cow::Owned(found))

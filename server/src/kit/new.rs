@@ -32,7 +32,7 @@ pub(crate) fn new(name: &str, language: Language, path: Option<&Path>) -> Result
     Ok(folder)
 }
 
-/// The SDK is not on crates.io, so a project gets its sources, and the WIT where they look for it.
+/// The SDK is not published, so a project gets its sources, and the WIT where they look for it.
 fn write_sdk(folder: &Path) -> Result<(), Error> {
     write_wit(&folder.join("wit").join(INTERFACE))?;
     write(&folder.join("Cargo.lock"), LOCK)?;

@@ -14,7 +14,7 @@ use crate::{Bundled, Error, Failure, Limits, PluginSpec};
 
 /// A plugin that is configured and has passed its self-test.
 pub struct Workbench {
-    plugin: Plugin,
+    plugin: Arc<Plugin>,
 }
 
 /// A question to a plugin.
@@ -72,7 +72,8 @@ impl Workbench {
     pub async fn load(spec: &PluginSpec, bundled: &[Bundled], limits: &Limits) -> Result<Self, Error> {
         let runtime = Arc::new(Runtime::new()?);
         let loader = Loader { runtime, bundled: bundled.to_vec(), limits: limits.clone() };
-        Ok(Self { plugin: loader.prepare(spec, &[]).await?.finish(&Services::new()).await? })
+        let plugin = loader.prepare(spec, &[]).await?.finish(&Services::new()).await?;
+        Ok(Self { plugin: Arc::new(plugin) })
     }
 
     /// The phases it takes part in, in the order of a request.

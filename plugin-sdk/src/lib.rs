@@ -71,6 +71,7 @@ mod toml;
 mod vocabulary;
 
 pub mod crypto;
+pub mod headers;
 pub mod host;
 pub mod http;
 pub mod jwks;

@@ -53,6 +53,77 @@ pub fn listed(patterns: Option<&[Pattern]>, name: &str) -> bool {
     patterns.is_none_or(|patterns| patterns.iter().any(|pattern| pattern.fits(name)))
 }
 
+/// Whether a rule that lists these patterns is about what may have no name. A list is about nothing without one.
+pub fn listed_if_any(patterns: Option<&[Pattern]>, name: Option<&str>) -> bool {
+    name.map_or(patterns.is_none(), |name| listed(patterns, name))
+}
+
+/// Declares the options of a rule: the struct given, with the keys that a rule of any plugin has. They are `models` and what
+/// says whom the rule is about: the lists of [`Callers`](crate::pattern::Callers) and `callers`, which is a
+/// [`CallerKind`](crate::pattern::CallerKind). Its method `about(usual)` takes them out, checked.
+///
+/// serde's `flatten` would do the same and then take unknown keys: a slip of the pen in `tenants` would make a rule about
+/// everybody.
+///
+/// ```
+/// use mlx_gate_plugin::pattern::CallerKind;
+///
+/// mlx_gate_plugin::rule_options! {
+///     #[derive(serde::Deserialize)]
+///     #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+///     struct Rule {
+///         greeting: String,
+///     }
+/// }
+///
+/// let mut rule: Rule = serde_json::from_str(r#"{"roles": ["dev*"], "greeting": "hello"}"#)?;
+/// let (callers, models) = rule.about(CallerKind::Everyone)?;
+/// assert!(callers.are_listed() && models.is_none());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[macro_export]
+macro_rules! rule_options {
+    ($(#[$meta:meta])* struct $name:ident { $($fields:tt)* }) => {
+        $(#[$meta])*
+        struct $name {
+            callers: Option<$crate::pattern::CallerKind>,
+            subjects: Option<Vec<$crate::pattern::Pattern>>,
+            tenants: Option<Vec<$crate::pattern::Pattern>>,
+            roles: Option<Vec<$crate::pattern::Pattern>>,
+            scopes: Option<Vec<$crate::pattern::Pattern>>,
+            models: Option<Vec<$crate::pattern::Pattern>>,
+            $($fields)*
+        }
+
+        impl $name {
+            /// Takes out whom and which models the rule is about.
+            fn about(
+                &mut self,
+                usual: $crate::pattern::CallerKind,
+            ) -> Result<($crate::pattern::Callers, Option<Vec<$crate::pattern::Pattern>>), String> {
+                let callers = $crate::pattern::Callers {
+                    subjects: self.subjects.take(),
+                    tenants: self.tenants.take(),
+                    roles: self.roles.take(),
+                    scopes: self.scopes.take(),
+                    anonymous: false,
+                };
+                let models = self.models.take();
+                $crate::pattern::not_empty("models", models.as_deref())?;
+                Ok((callers.of_kind(self.callers, usual)?, models))
+            }
+        }
+    };
+}
+
+/// Refuses a list without entries: its rule would be about nobody or nothing. The error is for whoever wrote the rule.
+pub fn not_empty<T>(key: &str, list: Option<&[T]>) -> Result<(), String> {
+    if list.is_some_and(<[_]>::is_empty) {
+        return Err(format!("`{key}` is empty, so the rule would be about nobody or nothing"));
+    }
+    Ok(())
+}
+
 /// The callers a rule is about. Each list that is there has to hold something the caller has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Callers {
@@ -81,13 +152,29 @@ impl Callers {
             && any(&self.scopes, &who.scopes)
     }
 
+    /// The lists under their keys.
+    pub fn lists(&self) -> [(&'static str, Option<&[Pattern]>); 4] {
+        [
+            ("subjects", self.subjects.as_deref()),
+            ("tenants", self.tenants.as_deref()),
+            ("roles", self.roles.as_deref()),
+            ("scopes", self.scopes.as_deref()),
+        ]
+    }
+
     /// Adds to the lists of a rule what it says of credentials, or what goes without saying. An error is for whoever wrote
     /// the rule.
-    pub fn of_kind(self, kind: Option<CallerKind>, usual: CallerKind) -> Result<Self, &'static str> {
+    pub fn of_kind(self, kind: Option<CallerKind>, usual: CallerKind) -> Result<Self, String> {
+        for (key, list) in self.lists() {
+            not_empty(key, list)?;
+        }
         if self.are_listed() {
             return match kind {
                 None | Some(CallerKind::Authenticated) => Ok(self),
-                Some(_) => Err("a caller without a name is in none of the lists; leave one of the two out"),
+                Some(_) => Err(
+                    "`callers`: a caller without a name is in none of the lists; leave one of the two out"
+                        .to_owned(),
+                ),
             };
         }
         Ok(match kind.unwrap_or(usual) {
@@ -100,7 +187,7 @@ impl Callers {
 
     /// Whether any list narrows the rule down.
     pub fn are_listed(&self) -> bool {
-        [&self.subjects, &self.tenants, &self.roles, &self.scopes].into_iter().any(Option::is_some)
+        self.lists().into_iter().any(|(_, list)| list.is_some())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The options: a policy in a TOML file, in the options themselves, or in both.
 
-use mlx_gate_plugin::pattern::{CallerKind, Callers, Pattern};
-use mlx_gate_plugin::{HostFile, Rejected};
+use mlx_gate_plugin::pattern::{CallerKind, Pattern, not_empty};
+use mlx_gate_plugin::{HostFile, Rejected, rule_options};
 use serde::Deserialize;
 
 use crate::Policy;
@@ -40,46 +40,38 @@ struct PolicyFile {
     test: Vec<TestCase>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawAllow {
-    callers: Option<CallerKind>,
-    subjects: Option<Vec<Pattern>>,
-    tenants: Option<Vec<Pattern>>,
-    roles: Option<Vec<Pattern>>,
-    scopes: Option<Vec<Pattern>>,
-    endpoints: Option<Vec<String>>,
-    models: Option<Vec<Pattern>>,
-    adapters: Option<Vec<Pattern>>,
-    #[serde(default = "yes")]
-    streaming: bool,
-    #[serde(default = "yes")]
-    tools: bool,
-    #[serde(default = "yes")]
-    images: bool,
-    max_input_tokens: Option<u64>,
-    max_output_tokens: Option<u64>,
-    serve: Option<String>,
+rule_options! {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    struct RawAllow {
+        endpoints: Option<Vec<String>>,
+        adapters: Option<Vec<Pattern>>,
+        #[serde(default = "yes")]
+        streaming: bool,
+        #[serde(default = "yes")]
+        tools: bool,
+        #[serde(default = "yes")]
+        images: bool,
+        max_input_tokens: Option<u64>,
+        max_output_tokens: Option<u64>,
+        serve: Option<String>,
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawDeny {
-    callers: Option<CallerKind>,
-    subjects: Option<Vec<Pattern>>,
-    tenants: Option<Vec<Pattern>>,
-    roles: Option<Vec<Pattern>>,
-    scopes: Option<Vec<Pattern>>,
-    endpoints: Option<Vec<String>>,
-    models: Option<Vec<Pattern>>,
-    adapters: Option<Vec<Pattern>>,
-    #[serde(default)]
-    streaming: bool,
-    #[serde(default)]
-    tools: bool,
-    #[serde(default)]
-    images: bool,
-    reason: Option<String>,
+rule_options! {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    struct RawDeny {
+        endpoints: Option<Vec<String>>,
+        adapters: Option<Vec<Pattern>>,
+        #[serde(default)]
+        streaming: bool,
+        #[serde(default)]
+        tools: bool,
+        #[serde(default)]
+        images: bool,
+        reason: Option<String>,
+    }
 }
 
 fn yes() -> bool {
@@ -124,11 +116,10 @@ impl Policy {
 }
 
 impl RawAllow {
-    fn resolve(self) -> Result<Allow, String> {
-        let Self { subjects, tenants, roles, scopes, endpoints, models, adapters, .. } = self;
-        let lists = Callers { subjects, tenants, roles, scopes, anonymous: false };
-        let callers = callers(lists, self.callers, CallerKind::Authenticated)?;
-        let scope = Scope { callers, endpoints, models, adapters }.checked()?;
+    fn resolve(mut self) -> Result<Allow, String> {
+        let (callers, models) = self.about(CallerKind::Authenticated)?;
+        let scope =
+            Scope { callers, endpoints: self.endpoints, models, adapters: self.adapters }.checked()?;
         for (key, cap) in
             [("max-input-tokens", self.max_input_tokens), ("max-output-tokens", self.max_output_tokens)]
         {
@@ -152,11 +143,10 @@ impl RawAllow {
 }
 
 impl RawDeny {
-    fn resolve(self) -> Result<Deny, String> {
-        let Self { subjects, tenants, roles, scopes, endpoints, models, adapters, .. } = self;
-        let lists = Callers { subjects, tenants, roles, scopes, anonymous: false };
-        let callers = callers(lists, self.callers, CallerKind::Everyone)?;
-        let scope = Scope { callers, endpoints, models, adapters }.checked()?;
+    fn resolve(mut self) -> Result<Deny, String> {
+        let (callers, models) = self.about(CallerKind::Everyone)?;
+        let scope =
+            Scope { callers, endpoints: self.endpoints, models, adapters: self.adapters }.checked()?;
         if self.reason.as_ref().is_some_and(|reason| reason.is_empty() || reason.len() > 1024) {
             return Err("`reason` has 1 to 1024 bytes".to_owned());
         }
@@ -170,34 +160,19 @@ impl RawDeny {
     }
 }
 
-fn callers(lists: Callers, kind: Option<CallerKind>, usual: CallerKind) -> Result<Callers, String> {
-    lists.of_kind(kind, usual).map_err(|what| format!("`callers`: {what}"))
-}
-
 impl Scope {
     fn checked(self) -> Result<Self, String> {
-        let Callers { subjects, tenants, roles, scopes, anonymous } = &self.callers;
-        let lists = [
-            ("subjects", subjects.as_ref().filter(|_| !anonymous)),
-            ("tenants", tenants.as_ref()),
-            ("roles", roles.as_ref()),
-            ("scopes", scopes.as_ref()),
-            ("models", self.models.as_ref()),
-            ("adapters", self.adapters.as_ref()),
-        ];
-        for (key, patterns) in lists.into_iter().filter_map(|(key, patterns)| Some((key, patterns?))) {
-            if patterns.is_empty() {
-                return Err(format!("`{key}` is empty, so the rule would be about nobody or nothing"));
-            }
+        not_empty("adapters", self.adapters.as_deref())?;
+        not_empty("endpoints", self.endpoints.as_deref())?;
+        let others = [("models", self.models.as_deref()), ("adapters", self.adapters.as_deref())];
+        for (key, patterns) in self.callers.lists().into_iter().chain(others) {
+            let patterns = patterns.unwrap_or_default();
             if patterns.len() > MOST_ENTRIES || !patterns.iter().all(|pattern| is_name(pattern.as_str())) {
                 return Err(format!("`{key}` has at most {MOST_ENTRIES} entries of 1 to 256 bytes"));
             }
             if patterns.iter().any(|pattern| pattern.as_str().starts_with('!')) {
                 return Err(format!("`{key}`: there is no `!` here; write a `[[deny]]`"));
             }
-        }
-        if self.endpoints.as_ref().is_some_and(Vec::is_empty) {
-            return Err("`endpoints` is empty, so the rule would be about nothing".to_owned());
         }
         let unknown =
             self.endpoints.iter().flatten().find(|endpoint| !ENDPOINTS.contains(&endpoint.as_str()));

@@ -1,6 +1,6 @@
 //! One permission, one refusal, and what both have in common: whom and what they are about.
 
-use mlx_gate_plugin::pattern::{Callers, Pattern, listed};
+use mlx_gate_plugin::pattern::{Callers, Pattern, listed, listed_if_any};
 use mlx_gate_plugin::{Denial, Operation, Principal};
 
 use crate::denial::Gap;
@@ -20,8 +20,7 @@ impl Scope {
 
     /// An operation about no model is about none of a list.
     fn has_model(&self, what: &Operation) -> bool {
-        self.models.is_none()
-            || what.model.as_ref().is_some_and(|model| listed(self.models.as_deref(), model))
+        listed_if_any(self.models.as_deref(), what.model.as_deref())
     }
 
     fn has_adapter(&self, what: &Operation) -> bool {

@@ -302,7 +302,7 @@ fn mistakes_name_file_rule_and_key() {
         (
             "[[allow]]\nmodles = ['a']",
             "`policy.toml`, line 2, allow 1, `modles`: unknown field `modles`, expected one of `callers`, `subjects`, \
-             `tenants`, `roles`, `scopes`, `endpoints`, `models`, `adapters`, `streaming`, `tools`, `images`, \
+             `tenants`, `roles`, `scopes`, `models`, `endpoints`, `adapters`, `streaming`, `tools`, `images`, \
              `max-input-tokens`, `max-output-tokens`, `serve`",
         ),
         (
@@ -320,7 +320,7 @@ fn mistakes_name_file_rule_and_key() {
         ),
         (
             "[[allow]]\nendpoints = []",
-            "`policy.toml`, allow 1, `endpoints` is empty, so the rule would be about nothing",
+            "`policy.toml`, allow 1, `endpoints` is empty, so the rule would be about nobody or nothing",
         ),
         (
             "[[allow]]\nmodels = ['*', '!a']",

@@ -1,7 +1,7 @@
 //! The options: limits for everybody, and rules for some, in a TOML file or in the options themselves.
 
-use mlx_gate_plugin::pattern::{Callers, Pattern};
-use mlx_gate_plugin::{HostFile, Rejected};
+use mlx_gate_plugin::pattern::CallerKind;
+use mlx_gate_plugin::{HostFile, Rejected, rule_options};
 use serde::Deserialize;
 
 use crate::RateLimits;
@@ -37,23 +37,20 @@ struct RuleFile {
     rule: Vec<RawRule>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawRule {
-    name: Option<String>,
-    subjects: Option<Vec<Pattern>>,
-    tenants: Option<Vec<Pattern>>,
-    roles: Option<Vec<Pattern>>,
-    scopes: Option<Vec<Pattern>>,
-    models: Option<Vec<Pattern>>,
-    per: Option<Vec<Scope>>,
-    #[serde(default)]
-    unlimited: bool,
-    requests_per_minute: Option<u64>,
-    tokens_per_minute: Option<u64>,
-    concurrent_requests: Option<u64>,
-    requests_per_day: Option<u64>,
-    tokens_per_day: Option<u64>,
+rule_options! {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+    struct RawRule {
+        name: Option<String>,
+        per: Option<Vec<Scope>>,
+        #[serde(default)]
+        unlimited: bool,
+        requests_per_minute: Option<u64>,
+        tokens_per_minute: Option<u64>,
+        concurrent_requests: Option<u64>,
+        requests_per_day: Option<u64>,
+        tokens_per_day: Option<u64>,
+    }
 }
 
 /// What has a count of its own.
@@ -160,7 +157,7 @@ impl RawRule {
         self.limits().iter().any(|(_, most)| most.is_some())
     }
 
-    fn resolve(self) -> Result<Rule, String> {
+    fn resolve(mut self) -> Result<Rule, String> {
         let named = |name: &String| (1..=64).contains(&name.len()) && !name.contains(char::is_control);
         if !self.name.iter().all(named) {
             return Err("`name` has 1 to 64 bytes and no control characters".to_owned());
@@ -177,14 +174,8 @@ impl RawRule {
             limits.push(Limit { kind, most });
         }
         let per = per(self.per.as_deref().unwrap_or(&[Scope::Principal]))?;
-        let Self { name, subjects, tenants, roles, scopes, models, .. } = self;
-        let mut callers = Callers { subjects, tenants, roles, scopes, anonymous: false };
-        let lists = [&callers.subjects, &callers.tenants, &callers.roles, &callers.scopes, &models];
-        if lists.into_iter().flatten().any(Vec::is_empty) {
-            return Err("a list that is empty fits nobody; leave it out to fit everybody".to_owned());
-        }
-        callers.anonymous = !callers.are_listed();
-        Ok(Rule::new(name, per, callers, models, limits))
+        let (callers, models) = self.about(CallerKind::Everyone)?;
+        Ok(Rule::new(self.name, per, callers, models, limits))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use mlx_gate_plugin::pattern::{Callers, Pattern, listed};
+use mlx_gate_plugin::pattern::{Callers, Pattern, listed_if_any};
 use mlx_gate_plugin::{Operation, Principal, crypto};
 
 use crate::limit::Limit;
@@ -43,14 +43,12 @@ impl Rule {
     }
 
     pub(crate) fn is_about(&self, who: Option<&Principal>, what: &Operation) -> bool {
-        let models = self.models.as_deref();
-        let model = what.model.as_deref().map_or(models.is_none(), |model| listed(models, model));
-        model && self.callers.fit(who)
+        listed_if_any(self.models.as_deref(), what.model.as_deref()) && self.callers.fit(who)
     }
 
     /// Whether there is nothing it is not about.
     pub(crate) fn is_about_everything(&self) -> bool {
-        !self.callers.are_listed() && self.models.is_none()
+        !self.callers.are_listed() && self.callers.anonymous && self.models.is_none()
     }
 
     /// What the counters of this caller are found by, in 32 letters. It stays the same when limits change, and, for a rule

@@ -278,6 +278,17 @@ fn anonymous_callers_are_one() {
 }
 
 #[test]
+fn a_rule_may_be_about_those_with_or_without_a_credential() {
+    let rule = |callers: &str| json!({ "callers": callers, "requests-per-minute": 3 });
+    let plugin = |callers: &str| plugin(&json!({ "requests-per-minute": 2, "rule": [rule(callers)] }));
+    for (callers, known, anonymous) in [("authenticated", 3, 2), ("anonymous", 2, 3)] {
+        let plugin = plugin(callers);
+        assert_eq!(room(&plugin, Some(&anna()), &chat(1, 1)), known, "{callers}");
+        assert_eq!(room(&plugin, None, &chat(1, 1)), anonymous, "{callers}");
+    }
+}
+
+#[test]
 fn the_first_rule_that_is_about_a_request_counts_of_those_with_the_same_per() {
     let rules = r#"
         [[rule]]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mlx_gate_plugin::pattern::{CallerKind, Callers, Pattern};
-use mlx_gate_plugin::{HostFile, Rejected};
+use mlx_gate_plugin::pattern::{CallerKind, Pattern, not_empty};
+use mlx_gate_plugin::{HostFile, Rejected, headers, rule_options};
 use serde::Deserialize;
 
 use crate::rule::Rule;
@@ -36,24 +36,20 @@ enum RawSharing {
     Principal,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct RawRule {
-    callers: Option<CallerKind>,
-    subjects: Option<Vec<Pattern>>,
-    tenants: Option<Vec<Pattern>>,
-    roles: Option<Vec<Pattern>>,
-    scopes: Option<Vec<Pattern>>,
-    claims: BTreeMap<String, Pattern>,
-    endpoints: Option<Vec<Pattern>>,
-    models: Option<Vec<Pattern>>,
-    tenant: Option<String>,
-    priority: Option<String>,
-    weight: Option<f32>,
-    adapter: Option<String>,
-    cache_scope: Option<String>,
-    labels: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
+rule_options! {
+    #[derive(Deserialize, Default)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+    struct RawRule {
+        claims: BTreeMap<String, Pattern>,
+        endpoints: Option<Vec<Pattern>>,
+        tenant: Option<String>,
+        priority: Option<String>,
+        weight: Option<f32>,
+        adapter: Option<String>,
+        cache_scope: Option<String>,
+        labels: BTreeMap<String, String>,
+        headers: BTreeMap<String, String>,
+    }
 }
 
 impl Config {
@@ -89,11 +85,9 @@ fn add(rules: &mut Vec<Rule>, place: &str, raw: Vec<RawRule>) -> Result<(), Reje
 }
 
 impl RawRule {
-    fn resolve(self) -> Result<Rule, String> {
-        let Self { subjects, tenants, roles, scopes, .. } = self;
-        let lists = Callers { subjects, tenants, roles, scopes, anonymous: false };
-        check_lists(&lists, self.endpoints.as_ref(), self.models.as_ref())?;
-        let callers = lists.of_kind(self.callers, CallerKind::Everyone);
+    fn resolve(mut self) -> Result<Rule, String> {
+        let (callers, models) = self.about(CallerKind::Everyone)?;
+        not_empty("endpoints", self.endpoints.as_deref())?;
         let priority_text = template("priority", self.priority)?;
         let literal = priority_text.as_ref().and_then(Template::literal);
         if literal.is_some_and(|text| priority(text).is_none()) {
@@ -104,38 +98,18 @@ impl RawRule {
             return Err("`weight` is 0.01 to 100; 1 is usual".to_owned());
         }
         Ok(Rule {
-            callers: callers.map_err(|what| format!("`callers`: {what}"))?,
+            callers,
             claims: self.claims.into_iter().collect(),
             endpoints: self.endpoints,
-            models: self.models,
+            models,
             tenant: template("tenant", self.tenant)?,
             priority: priority_text,
             weight: self.weight,
             adapter: template("adapter", self.adapter)?,
             cache_scope: template("cache-scope", self.cache_scope)?,
             labels: templates("labels", self.labels, check_label)?,
-            headers: templates("headers", self.headers, check_header)?,
+            headers: templates("headers", self.headers, headers::check_upstream)?,
         })
-    }
-}
-
-fn check_lists(
-    callers: &Callers,
-    endpoints: Option<&Vec<Pattern>>,
-    models: Option<&Vec<Pattern>>,
-) -> Result<(), String> {
-    let Callers { subjects, tenants, roles, scopes, .. } = callers;
-    let lists = [
-        ("subjects", subjects.as_ref()),
-        ("tenants", tenants.as_ref()),
-        ("roles", roles.as_ref()),
-        ("scopes", scopes.as_ref()),
-        ("endpoints", endpoints),
-        ("models", models),
-    ];
-    match lists.into_iter().find(|(_, list)| list.is_some_and(Vec::is_empty)) {
-        Some((key, _)) => Err(format!("`{key}` is empty, so the rule would be about nobody or nothing")),
-        None => Ok(()),
     }
 }
 
@@ -147,58 +121,6 @@ fn check_label(name: &str) -> Result<(), &'static str> {
         return Ok(());
     }
     Err("a label's name has 1 to 64 lower case letters, digits and `_`, a letter first")
-}
-
-/// Headers that frame a message, carry credentials, or say who somebody is, are the server's own to set; it refuses them of
-/// every plugin. Here they are found before a request comes.
-fn check_header(name: &str) -> Result<(), &'static str> {
-    const RESERVED: [&str; 37] = [
-        "accept-encoding",
-        "api-key",
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-type",
-        "cookie",
-        "date",
-        "expect",
-        "forwarded",
-        "host",
-        "http2-settings",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "range",
-        "remote-user",
-        "server",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-        "x-api-key",
-        "x-auth-request-email",
-        "x-auth-request-user",
-        "x-goog-api-key",
-        "x-priority",
-        "x-real-ip",
-        "x-remote-user",
-        "x-request-id",
-        "x-roles",
-        "x-tenant",
-        "x-tenant-id",
-        "x-user-id",
-    ];
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
-        return Err("a header's name has 1 to 64 lower case letters, digits and `-`");
-    }
-    if RESERVED.contains(&name) || name.starts_with("x-forwarded-") {
-        return Err("this header is the server's own to set");
-    }
-    Ok(())
 }
 
 fn template(key: &str, text: Option<String>) -> Result<Option<Template>, String> {

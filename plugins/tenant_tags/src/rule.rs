@@ -1,6 +1,6 @@
 //! One rule: whom and what it is about, and what it says.
 
-use mlx_gate_plugin::pattern::{Callers, Pattern, listed};
+use mlx_gate_plugin::pattern::{Callers, Pattern, listed, listed_if_any};
 use mlx_gate_plugin::{Operation, Principal};
 
 use crate::template::{Template, claim};
@@ -28,8 +28,7 @@ impl Rule {
         let claims = |(name, pattern): &(String, Pattern)| {
             who.and_then(|who| claim(who, name)).is_some_and(|value| pattern.fits(value))
         };
-        let model = self.models.is_none()
-            || what.model.as_ref().is_some_and(|model| listed(self.models.as_deref(), model));
+        let model = listed_if_any(self.models.as_deref(), what.model.as_deref());
         self.callers.fit(who)
             && self.claims.iter().all(claims)
             && model

@@ -31,7 +31,7 @@ fn mistakes_name_place_and_key() {
         ),
         (
             rule(json!({ "tenants": [], "tokens-per-day": 1 })),
-            "rule 1: a list that is empty fits nobody; leave it out to fit everybody",
+            "rule 1: `tenants` is empty, so the rule would be about nobody or nothing",
         ),
         (
             rule(json!({ "name": "", "tokens-per-day": 1 })),
@@ -62,7 +62,7 @@ fn mistakes_name_place_and_key() {
         ),
         (
             "[[rule]]\nunlimited = true\n[[rule]]\nroles = []\nrequests-per-day = 5",
-            "`limits.toml`, rule 2: a list that is empty fits nobody; leave it out to fit everybody",
+            "`limits.toml`, rule 2: `roles` is empty, so the rule would be about nobody or nothing",
         ),
     ] {
         let error =

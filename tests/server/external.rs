@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use mlx_gate_tests::{Answer, Asked, Reply, Server, Web};
+use mlx_gate_tests::{Answer, Asked, Authority, Folder, Reply, Server, Web};
 use serde_json::Value;
 
 const KEY: &str = "marker-key-6c1f";
@@ -148,5 +148,41 @@ fn a_wrong_configuration_stops_the_start() {
             panic!("the server started with {options}")
         };
         assert!(ended.stderr.contains(&format!("`{expected}")), "{options}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn over_tls_only_whom_a_trusted_certificate_vouches_for_is_asked() {
+    let (theirs, folder) = (Authority::new(), Folder::new());
+    let web = Web::start_tls(&theirs, authority);
+    let trusted = folder.write("ca.pem", &theirs.pem);
+    let server = start(&web, &format!(",grant.http-ca={trusted}"));
+    assert_eq!(models(&server, KEY).status, 200);
+    assert_eq!(code(&models(&server, "wrong")), (401, "invalid_credentials".into()));
+
+    let before = web.asked().len();
+    let another = folder.write("another.pem", &Authority::new().pem);
+    for more in [String::new(), format!(",grant.http-ca={another}")] {
+        let server = start(&web, &more);
+        assert_eq!(code(&models(&server, KEY)), (503, "plugin_unavailable".into()), "{more}");
+        server.wait_for_log("certificate");
+    }
+    assert_eq!(web.asked().len(), before, "no credential is sent to a server that nobody vouches for");
+}
+
+#[test]
+fn certificates_that_are_none_stop_the_start() {
+    let folder = Folder::new();
+    let key = "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n";
+    let empty = folder.write("empty.pem", "not a certificate");
+    let broken = folder.write("broken.pem", key);
+    for (file, problem) in
+        [(empty, "no certificate in it"), (broken, "certificate"), (folder.at("gone.pem"), "No such file")]
+    {
+        let plugin = format!("auth_external,url=https://localhost:1/,grant.http-ca={file}");
+        let Err(ended) = Server::try_start(&["--plugin", &plugin], &[]) else { panic!("the server started") };
+        for text in ["http-ca", &file, problem] {
+            assert!(ended.stderr.contains(text), "`{text}` is not in\n{}", ended.stderr);
+        }
     }
 }

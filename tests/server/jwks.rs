@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use mlx_gate_tests::{Answer, Folder, Reply, Server, Web};
+use mlx_gate_tests::{Answer, Authority, Folder, Reply, Server, Web};
 use serde_json::{Value, json};
 
 const KEYS: &str = include_str!("../../plugins/auth_jwt/fixtures/jose.jwks.json");
@@ -129,4 +129,18 @@ fn of_several_issuers_each_has_its_own_keys() {
         "invalid_token",
         "a key of another issuer signs for no other"
     );
+}
+
+#[test]
+fn over_tls_keys_come_only_from_whom_a_trusted_certificate_vouches_for() {
+    let (theirs, folder) = (Authority::new(), Folder::new());
+    let web = Web::start_tls(&theirs, |_| Answer::new(200, &[], set(&["RS256"])));
+    let server = start(&web, &format!(",grant.http-ca={}", folder.write("ca.pem", &theirs.pem)));
+    assert_eq!(models(&server, "RS256").status, 200);
+
+    let before = web.asked().len();
+    let server = start(&web, "");
+    assert_eq!(models(&server, "RS256").status, 503);
+    server.wait_for_log("certificate");
+    assert_eq!(web.asked().len(), before);
 }

@@ -13,5 +13,5 @@ pub use client::{Client, Events, Reply, question_body};
 pub use folder::Folder;
 pub use guest::{built_guest, component, guest};
 pub use server::{Ended, PATIENCE, Server, run, run_within};
-pub use web::{Answer, Asked, Web};
+pub use web::{Answer, Asked, Authority, Web};
 pub use wire::Wire;

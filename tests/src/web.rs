@@ -3,6 +3,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// A web server of one test's own, on loopback.
 pub struct Web {
     address: String,
@@ -44,21 +52,83 @@ impl Asked {
     }
 }
 
+/// A certificate authority that nobody knows, and a certificate for this machine's names that it vouched for.
+pub struct Authority {
+    /// The authority's own certificate, in PEM.
+    pub pem: String,
+    server: Arc<ServerConfig>,
+}
+
+impl Authority {
+    /// A new one, for `localhost`.
+    pub fn new() -> Self {
+        const SOUND: &str = "the names are sound";
+        let mut params = CertificateParams::new(Vec::new()).expect(SOUND);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.distinguished_name.push(DnType::CommonName, "mlx-gate test authority");
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect(SOUND)).expect(SOUND);
+        let key = KeyPair::generate().expect(SOUND);
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect(SOUND);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &authority).expect(SOUND);
+        let server = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect(SOUND)
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).expect(SOUND),
+            )
+            .expect(SOUND);
+        Self { pem: authority.pem(), server: Arc::new(server) }
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Web {
     /// Answers every request by this function.
     pub fn start(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listen("http://127.0.0.1", answer, |connection, answer, seen| serve(connection, answer, seen))
+    }
+
+    /// The same over TLS, as `localhost`, with a certificate of this authority's.
+    pub fn start_tls(
+        authority: &Authority,
+        answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let config = authority.server.clone();
+        Self::listen("https://localhost", answer, move |connection, answer, seen| {
+            let session = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+            let mut stream = StreamOwned::new(session, connection);
+            serve(&mut stream, answer, seen)?;
+            stream.conn.send_close_notify();
+            stream.flush()
+        })
+    }
+
+    fn listen(
+        origin: &str,
+        answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        serve: impl Fn(TcpStream, &Script, &Mutex<Vec<Asked>>) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a test can listen on loopback");
         let address = listener.local_addr().expect("a listener has an address");
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (answer, seen) = (Arc::new(answer), asked.clone());
+        let (answer, serve, seen): (Arc<Script>, _, _) = (Arc::new(answer), Arc::new(serve), asked.clone());
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
-                let (answer, seen) = (answer.clone(), seen.clone());
+                let (answer, serve, seen) = (answer.clone(), serve.clone(), seen.clone());
                 // A client that has gone is its own affair.
                 thread::spawn(move || drop(serve(connection, &*answer, &seen)));
             }
         });
-        Self { address: format!("http://{address}"), asked }
+        Self { address: format!("{origin}:{}", address.port()), asked }
     }
 
     /// The URL of a path.
@@ -72,12 +142,15 @@ impl Web {
     }
 }
 
+/// What a request is answered.
+type Script = dyn Fn(&Asked) -> Answer + Send + Sync;
+
 fn serve(
-    mut connection: TcpStream,
-    answer: &dyn Fn(&Asked) -> Answer,
+    mut connection: impl Read + Write,
+    answer: &Script,
     seen: &Mutex<Vec<Asked>>,
 ) -> std::io::Result<()> {
-    let mut lines = BufReader::new(connection.try_clone()?).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(&mut connection).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     let headers = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
         let (name, value) = line.split_once(':')?;

@@ -111,6 +111,14 @@ pub enum Problem {
         /// Why it cannot.
         source: io::Error,
     },
+    /// The certificates it is to trust cannot be used.
+    #[error("the certificates that the grant `http-ca` names cannot be used: {}: {problem}", .path.display())]
+    Certificates {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Wants what nobody gives.
     #[error("it imports {}; a plugin gets the host's own interfaces and no others: {}", list(.found), .hint)]
     UnknownImports {

@@ -19,6 +19,8 @@ pub struct Grants {
     pub kv: bool,
     /// The origins it may reach over HTTP.
     pub http: Vec<HttpGrant>,
+    /// A file of certificates (PEM) that may vouch for these origins, besides those the system trusts.
+    pub http_ca: Option<PathBuf>,
     /// Where it may append lines.
     pub output: Option<OutputTarget>,
 }
@@ -45,7 +47,7 @@ pub enum OutputTarget {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedGrant {
     /// Nothing of this name can be granted.
-    #[error("there is no grant `{0}`; there are: kv, http, http-private, output")]
+    #[error("there is no grant `{0}`; there are: kv, http, http-private, http-ca, output")]
     Unknown(String),
     /// Its value does not say what is granted.
     #[error("the grant `{grant}` has to be {expected}, and `{given}` is not: {problem}")]
@@ -77,6 +79,11 @@ impl Grants {
             },
             "http" => self.add_http("http", value, false)?,
             "http-private" => self.add_http("http-private", value, true)?,
+            "http-ca" if self.http_ca.is_some() => return Err(MalformedGrant::Repeated("http-ca")),
+            "http-ca" if value.is_empty() => {
+                return Err(malformed("http-ca", "the path of a file of certificates", value, "it is empty"));
+            }
+            "http-ca" => self.http_ca = Some(PathBuf::from(value)),
             "output" if self.output.is_some() => return Err(MalformedGrant::Repeated("output")),
             "output" if value.is_empty() => {
                 return Err(malformed("output", "the path of a file, or `-`", value, "it is empty"));
@@ -143,8 +150,9 @@ impl Grants {
             true => format!("http-private {origin}"),
             false => format!("http {origin}"),
         });
+        let http_ca = self.http_ca.iter().map(|path| format!("http-ca {}", path.display()));
         let output = self.output.iter().map(|target| format!("output {target}"));
-        self.kv.then(|| "kv".to_owned()).into_iter().chain(http).chain(output).collect()
+        self.kv.then(|| "kv".to_owned()).into_iter().chain(http).chain(http_ca).chain(output).collect()
     }
 }
 
@@ -178,9 +186,11 @@ impl Grants {
     /// A plugin whose options name what it reaches may be configured without them: what it then asks for is refused when
     /// it asks.
     pub(crate) fn check(&self, wanted: &Wanted, source: &Source) -> Result<(), Problem> {
-        let cases: [(&[&str], bool, &str, &str, bool); 3] = [
+        let cases: [(&[&str], bool, &str, &str, bool); 4] = [
             (&["kv"], self.kv, "kv", "true", false),
             (&["http", "jwks"], !self.http.is_empty(), "http", "ORIGIN", wanted.options.http),
+            // Nobody has to have it: the system's certificates are there.
+            (&["http", "jwks"], self.http_ca.is_some(), "http-ca", "PATH", true),
             (&["output"], self.output.is_some(), "output", "PATH", wanted.options.output),
         ];
         for (interfaces, granted, grant, value, by_option) in cases {

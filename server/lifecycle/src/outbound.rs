@@ -15,7 +15,7 @@ mod redirect;
 mod resolver;
 mod transport;
 
-pub(crate) use transport::Transport;
+pub(crate) use transport::{Transport, Trusted};
 
 /// The longest a request may take, redirects and the wait for a turn included.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10);

@@ -34,6 +34,7 @@ fn flags_are_read() {
         ("http", "http://[::1]:9000", &["http-private http://[::1]:9000"]),
         ("http", "http://localhost:9000", &["http-private http://localhost:9000"]),
         ("http-private", "https://auth.internal", &["http-private https://auth.internal"]),
+        ("http-ca", "ca.pem", &["http-ca ca.pem"]),
         ("output", "access.jsonl", &["output access.jsonl"]),
         ("output", "-", &["output standard output"]),
     ] {
@@ -53,6 +54,7 @@ fn mistakes_are_said() {
         ("http", "https://auth.example.com/path", "it goes on after the host and the port"),
         ("http", "https://auth.example.com?a", "it goes on after the host and the port"),
         ("http-private", "https://user@auth.example.com", "it holds a user name or a password"),
+        ("http-ca", "", "it is empty"),
         ("output", "", "it is empty"),
     ] {
         let error = add(name, value).unwrap_err();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Error, LONGEST, MOST_BODY, Outbound, Request, Response, Transport};
+use super::{Error, LONGEST, MOST_BODY, Outbound, Request, Response, Transport, Trusted};
 use crate::Grants;
 use peer::{Peer, Reply, response};
 
@@ -28,7 +28,7 @@ fn with_names(
             None => grants.add("http", origin).unwrap(),
         }
     }
-    Outbound::new(Arc::new(Transport::with_lookup(Arc::new(lookup))), grants.http)
+    Outbound::new(Arc::new(Transport::with_lookup(Arc::new(lookup), Trusted::default())), grants.http)
 }
 
 fn request(outbound: &Outbound, url: &str) -> Result<Request, Error> {

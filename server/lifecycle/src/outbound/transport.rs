@@ -1,8 +1,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Error;
@@ -17,9 +17,35 @@ const CONNECT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_mins(1);
 const MOST_HEADERS: usize = 64;
 
+/// Certificates that are trusted besides those of the system, and the text they were read from.
+#[derive(Default)]
+pub(crate) struct Trusted {
+    pem: Vec<u8>,
+    certificates: Vec<Certificate>,
+}
+
+impl Trusted {
+    /// Reads certificates in PEM (RFC 7468). The error says what is wrong.
+    pub(crate) fn read(pem: Vec<u8>) -> Result<Self, String> {
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| error.to_string())?;
+        if certificates.is_empty() {
+            return Err(
+                "there is no certificate in it; it has to have `-----BEGIN CERTIFICATE-----`".to_owned()
+            );
+        }
+        let trusted = Self { pem, certificates };
+        // What is no certificate inside its base64 shows only here.
+        client(Resolver::new(Arc::new(system), false), &trusted).map_err(|error| {
+            std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
+        })?;
+        Ok(trusted)
+    }
+}
+
 /// Connections of one plugin, which outlive its reloads. They are made when the first one is needed.
 pub(crate) struct Transport {
     lookup: Lookup,
+    trusted: Trusted,
     /// For names that must not stand for private addresses, and for those that may.
     public: OnceLock<Client>,
     private: OnceLock<Client>,
@@ -28,13 +54,19 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new() -> Self {
-        Self::with_lookup(Arc::new(system))
+    pub(crate) fn new(trusted: Trusted) -> Self {
+        Self::with_lookup(Arc::new(system), trusted)
     }
 
-    pub(super) fn with_lookup(lookup: Lookup) -> Self {
+    /// Whether connections are made on the word of these certificates.
+    pub(crate) fn trusts(&self, trusted: &Trusted) -> bool {
+        self.trusted.pem == trusted.pem
+    }
+
+    pub(super) fn with_lookup(lookup: Lookup, trusted: Trusted) -> Self {
         Self {
             lookup,
+            trusted,
             public: OnceLock::new(),
             private: OnceLock::new(),
             turns: Semaphore::new(AT_A_TIME),
@@ -55,7 +87,7 @@ impl Transport {
         if let Some(client) = cell.get() {
             return Ok(client);
         }
-        let client = client(Resolver::new(self.lookup.clone(), private))
+        let client = client(Resolver::new(self.lookup.clone(), private), &self.trusted)
             .map_err(|error| Error::Failed(format!("the HTTP client cannot be set up: {error}")))?;
         Ok(cell.get_or_init(|| client))
     }
@@ -67,8 +99,9 @@ pub(super) struct Turn<'a> {
     _place: SemaphorePermit<'a>,
 }
 
-fn client(resolver: Resolver) -> reqwest::Result<Client> {
+fn client(resolver: Resolver, trusted: &Trusted) -> reqwest::Result<Client> {
     Client::builder()
+        .tls_certs_merge(trusted.certificates.iter().cloned())
         // A proxy of the environment would resolve names itself, past every check.
         .no_proxy()
         .redirect(Policy::none())

@@ -1,5 +1,6 @@
 //! `mlx-gate plugin list|swap|reload|rollback`: a client of a running server's admin API.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -75,8 +76,18 @@ struct Plugin {
     digest: String,
     phases: Vec<String>,
     grants: Vec<String>,
+    calls: BTreeMap<String, Calls>,
     generation: u64,
     last_failure: Option<Failure>,
+}
+
+/// Calls of one function.
+#[derive(Deserialize)]
+struct Calls {
+    calls: u64,
+    failures: u64,
+    total_us: u64,
+    longest_us: u64,
 }
 
 #[derive(Deserialize)]
@@ -121,7 +132,7 @@ fn absolute(source: &str) -> String {
 fn table(plugins: &[Plugin]) -> String {
     let mut text = String::new();
     for plugin in plugins {
-        let Plugin { id, version, source, digest, phases, grants, generation, last_failure } = plugin;
+        let Plugin { id, version, source, digest, phases, grants, calls, generation, last_failure } = plugin;
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{id} {version}  {source}  (generation {generation})");
         let _ = writeln!(text, "  phases  {}", phases.join(", "));
@@ -129,6 +140,13 @@ fn table(plugins: &[Plugin]) -> String {
             let _ = writeln!(text, "  grants  {}", grants.join(", "));
         }
         let _ = writeln!(text, "  sha256  {digest}");
+        for (function, Calls { calls, failures, total_us, longest_us }) in calls {
+            let mean = total_us / calls.max(&1);
+            let _ = writeln!(
+                text,
+                "  calls   {function}: {calls}, {mean} us on average, {longest_us} us at the most, {failures} failed"
+            );
+        }
         if let Some(Failure { reason }) = last_failure {
             let _ = writeln!(text, "  the last change failed: {reason}");
         }

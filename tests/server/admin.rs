@@ -64,6 +64,10 @@ fn options_change_and_roll_back_while_the_server_runs() {
     let admin = server.admin().bearer(ADMIN_KEY);
     let status = |key: &str| server.client().bearer(key).get("/v1/models").status;
     assert_eq!((status(&anna), status(&ben)), (200, 401));
+    // Stays when another plugin takes the place.
+    let counted = || admin.get("/admin/plugins/auth_static_keys").json()["calls"]["authenticate"].clone();
+    assert_eq!((&counted()["calls"], &counted()["failures"]), (&json!(2), &json!(0)), "{}", counted());
+    assert!(counted()["longest_us"].as_u64() <= counted()["total_us"].as_u64(), "{}", counted());
 
     let path = "/admin/plugins/auth_static_keys/options";
     let changed = admin.put(path, &json!({ "file": second }));
@@ -76,6 +80,7 @@ fn options_change_and_roll_back_while_the_server_runs() {
     assert_eq!((status(&anna), status(&ben)), (401, 200), "what was in force still is");
     let plugin = admin.get("/admin/plugins/auth_static_keys").json();
     assert_eq!((&plugin["failures"], &plugin["generation"]), (&json!(1), &json!(2)), "{plugin}");
+    assert_eq!(counted()["calls"], 6, "{}", counted());
 
     let back = admin.post("/admin/plugins/auth_static_keys/rollback", &Value::Null);
     assert_eq!(back.status, 200, "{}", back.text);
@@ -120,9 +125,12 @@ fn the_command_line_lists_and_changes_plugins_over_a_socket() {
     assert_eq!(server.admin_address(), socket);
     let say = |arguments: &[&str]| run(&[&["plugin"], arguments, &["--admin", &socket]].concat(), &[]);
 
+    assert_eq!(server.client().bearer(&key).get("/v1/models").status, 200);
     let list = say(&["list"]);
     assert_eq!(list.code, Some(0), "{}", list.stderr);
-    for expected in ["auth_static_keys", "tenant_tags", "phases  authenticate\n", "sha256  "] {
+    for expected in
+        ["auth_static_keys", "tenant_tags", "phases  authenticate\n", "sha256  ", "calls   authenticate: 1, "]
+    {
         assert!(list.stdout.contains(expected), "`{expected}` is not in\n{}", list.stdout);
     }
     assert_eq!(say(&["reload", "auth_static_keys"]).code, Some(0));

@@ -75,6 +75,21 @@ pub struct GateCounters {
     pub log_failures: u64,
 }
 
+/// Calls of one function of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionCalls {
+    /// Its name: `authenticate`, `authorize`, `admit`, `settle`, `tag` or `log`.
+    pub function: &'static str,
+    /// How often it was called. One that ran out of time and was made once more counts twice.
+    pub calls: u64,
+    /// Of these, calls without an answer that could be used.
+    pub failures: u64,
+    /// What they took together, in microseconds.
+    pub total_us: u64,
+    /// What the longest one took, in microseconds.
+    pub longest_us: u64,
+}
+
 /// A plugin in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginState {
@@ -96,6 +111,8 @@ pub struct PluginState {
     pub files: Vec<String>,
     /// What it is granted: `kv`, `http https://auth.example.com`, `output access.jsonl`.
     pub grants: Vec<String>,
+    /// What calls into it came to since the start, whichever code was in force.
+    pub calls: Vec<FunctionCalls>,
     /// Number of the generation in which it took effect.
     pub generation: u64,
     /// When it took effect, in Unix milliseconds.

@@ -17,7 +17,7 @@ mod request;
 mod secret;
 mod usage;
 
-pub use admin::{GateCounters, PluginAdmin, PluginChange, PluginChangeError, PluginState};
+pub use admin::{FunctionCalls, GateCounters, PluginAdmin, PluginChange, PluginChangeError, PluginState};
 pub use decoder::Decoder;
 pub use engine::{CompiledGrammar, Engine, EngineError, EventStream, Prepared, Tokenize, Tokenized};
 pub use event::{Event, FinishReason, Finished, TokenLogprob, ToolCallDelta};

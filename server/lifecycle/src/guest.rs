@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::{Admission, Authentication, Authorization, TagSet};
 use crate::call::Instance;
+use crate::calls::Function;
 use crate::host::State;
 use crate::plugin::Description;
 use crate::{Failure, Problem};
@@ -103,6 +104,7 @@ impl Guest {
 /// A call of a phase.
 pub(crate) trait Call: Sync {
     const PHASE: Phase;
+    const FUNCTION: Function;
     /// Whether the call has no effect but its answer, so that it can be made once more.
     const REPEATABLE: bool;
     type Answer: Send;
@@ -170,6 +172,7 @@ pub(crate) struct Completed {
 
 impl Call for Authenticate<'_> {
     const PHASE: Phase = Phase::Authenticate;
+    const FUNCTION: Function = Function::Authenticate;
     const REPEATABLE: bool = true;
     type Answer = Authentication;
 
@@ -203,6 +206,7 @@ impl<'a> Authenticate<'a> {
 
 impl Call for Authorize<'_> {
     const PHASE: Phase = Phase::Authorize;
+    const FUNCTION: Function = Function::Authorize;
     const REPEATABLE: bool = true;
     type Answer = Authorization;
 
@@ -215,6 +219,7 @@ impl Call for Authorize<'_> {
 
 impl Call for Admit<'_> {
     const PHASE: Phase = Phase::RateLimit;
+    const FUNCTION: Function = Function::Admit;
     const REPEATABLE: bool = false;
     type Answer = Admission;
 
@@ -227,6 +232,7 @@ impl Call for Admit<'_> {
 
 impl Call for Settle<'_> {
     const PHASE: Phase = Phase::RateLimit;
+    const FUNCTION: Function = Function::Settle;
     const REPEATABLE: bool = false;
     type Answer = ();
 
@@ -239,6 +245,7 @@ impl Call for Settle<'_> {
 
 impl Call for Tag<'_> {
     const PHASE: Phase = Phase::Tag;
+    const FUNCTION: Function = Function::Tag;
     const REPEATABLE: bool = true;
     type Answer = TagSet;
 
@@ -251,6 +258,7 @@ impl Call for Tag<'_> {
 
 impl Call for Log<'_> {
     const PHASE: Phase = Phase::Log;
+    const FUNCTION: Function = Function::Log;
     const REPEATABLE: bool = false;
     type Answer = ();
 

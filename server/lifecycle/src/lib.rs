@@ -13,6 +13,7 @@ mod answer;
 mod bindings;
 mod cache;
 mod call;
+mod calls;
 mod config;
 mod crypto;
 mod error;

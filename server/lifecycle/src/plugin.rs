@@ -165,6 +165,17 @@ impl Plugin {
         kept: Option<Instance>,
         call: &C,
     ) -> Result<(C::Answer, Instance), Failure> {
+        let started = std::time::Instant::now();
+        let answer = self.make_call(kept, call).await;
+        self.services.calls.count(C::FUNCTION, started.elapsed(), answer.is_err());
+        answer
+    }
+
+    async fn make_call<C: Call>(
+        &self,
+        kept: Option<Instance>,
+        call: &C,
+    ) -> Result<(C::Answer, Instance), Failure> {
         let mut instance = match kept {
             Some(instance) => instance,
             None => self.instance().await?,

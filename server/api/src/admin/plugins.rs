@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use mlx_gate_core::{PluginChange, PluginState};
+use mlx_gate_core::{FunctionCalls, PluginChange, PluginState};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -35,6 +35,7 @@ struct Shown {
     phases: Vec<&'static str>,
     files: Vec<String>,
     grants: Vec<String>,
+    calls: Map<String, Value>,
     generation: u64,
     since_ms: u64,
     changes: u64,
@@ -55,6 +56,7 @@ impl From<PluginState> for Shown {
             phases: state.phases.iter().map(|phase| phase.as_str()).collect(),
             files: state.files,
             grants: state.grants,
+            calls: state.calls.iter().map(|calls| (calls.function.to_owned(), counted(calls))).collect(),
             generation: state.generation,
             since_ms: state.since_ms,
             changes: state.changes,
@@ -65,6 +67,11 @@ impl From<PluginState> for Shown {
                 .map(|(at_ms, reason)| json!({ "at_ms": at_ms, "reason": reason })),
         }
     }
+}
+
+fn counted(calls: &FunctionCalls) -> Value {
+    let FunctionCalls { calls, failures, total_us, longest_us, .. } = calls;
+    json!({ "calls": calls, "failures": failures, "total_us": total_us, "longest_us": longest_us })
 }
 
 /// `GET /admin/plugins`.

@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use mlx_gate_core::{
-    BoxFuture, GateCounters, Phase, PluginAdmin, PluginChange, PluginChangeError, PluginState, Secret,
+    BoxFuture, FunctionCalls, GateCounters, Phase, PluginAdmin, PluginChange, PluginChangeError, PluginState,
+    Secret,
 };
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
@@ -35,6 +36,13 @@ fn state() -> PluginState {
         phases: vec![Phase::Authenticate, Phase::RateLimit],
         files: vec!["keys.toml".to_owned()],
         grants: vec!["kv".to_owned()],
+        calls: vec![FunctionCalls {
+            function: "authenticate",
+            calls: 20,
+            failures: 1,
+            total_us: 300,
+            longest_us: 90,
+        }],
         generation: 3,
         since_ms: 1_700_000_000_000,
         changes: 2,
@@ -246,7 +254,9 @@ async fn a_plugin_is_shown_with_everything_but_its_options() {
     let expected = json!({
         "id": "keys", "name": "auth_static_keys", "version": "0.1.0", "source": "auth_static_keys",
         "digest": "ab".repeat(32), "interface": "0.1.0", "phases": ["authenticate", "rate-limit"],
-        "files": ["keys.toml"], "grants": ["kv"], "generation": 3, "since_ms": 1_700_000_000_000_u64,
+        "files": ["keys.toml"], "grants": ["kv"],
+        "calls": { "authenticate": { "calls": 20, "failures": 1, "total_us": 300, "longest_us": 90 } },
+        "generation": 3, "since_ms": 1_700_000_000_000_u64,
         "changes": 2, "failures": 1, "can_roll_back": true,
         "last_failure": { "at_ms": 1_700_000_000_001_u64, "reason": "it does not compile" },
     });

@@ -1,10 +1,12 @@
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::messages::Messages;
+use crate::calls::Calls;
 use crate::jwks::Jwks;
 use crate::kv::{Memory, Quota, Store};
-use crate::outbound::{Outbound, Transport};
+use crate::outbound::{Outbound, Transport, Trusted};
 use crate::output::Output;
 use crate::{Grants, OutputTarget, Problem};
 
@@ -15,6 +17,7 @@ pub(crate) struct Services {
     transport: Arc<Transport>,
     pub(super) jwks: Arc<Jwks>,
     pub(super) messages: Arc<Messages>,
+    pub(crate) calls: Arc<Calls>,
     pub(super) outbound: Arc<Outbound>,
     pub(super) output: Option<Arc<Output>>,
     grants: Grants,
@@ -23,11 +26,12 @@ pub(crate) struct Services {
 impl Services {
     /// Those of a new place, with nothing granted. Runs on tokio.
     pub(crate) fn new() -> Self {
-        let transport = Arc::new(Transport::new());
+        let transport = Arc::new(Transport::new(Trusted::default()));
         Self {
             kv: Arc::new(Memory::new(Quota::default())),
             jwks: Arc::new(Jwks::default()),
             messages: Arc::new(Messages::default()),
+            calls: Arc::default(),
             outbound: Arc::new(Outbound::new(transport.clone(), Vec::new())),
             transport,
             output: None,
@@ -57,12 +61,17 @@ impl Services {
                 Some(Arc::new(output))
             }
         };
+        let trusted = trusted(grants.http_ca.as_deref()).await?;
+        // Connections stay as long as they were made on the same certificates' word.
+        let same = self.transport.trusts(&trusted);
+        let transport = if same { self.transport.clone() } else { Arc::new(Transport::new(trusted)) };
         Ok(Self {
             kv: self.kv.clone(),
-            transport: self.transport.clone(),
             jwks: self.jwks.clone(),
             messages: self.messages.clone(),
-            outbound: Arc::new(Outbound::new(self.transport.clone(), grants.http.clone())),
+            calls: self.calls.clone(),
+            outbound: Arc::new(Outbound::new(transport.clone(), grants.http.clone())),
+            transport,
             output,
             grants,
         })
@@ -72,6 +81,14 @@ impl Services {
     pub(crate) fn grants(&self) -> &Grants {
         &self.grants
     }
+}
+
+/// The certificates in a file. It is read again with every change of the plugin.
+async fn trusted(path: Option<&Path>) -> Result<Trusted, Problem> {
+    let Some(path) = path else { return Ok(Trusted::default()) };
+    let unusable = |problem| Problem::Certificates { path: path.to_owned(), problem };
+    let pem = tokio::fs::read(path).await.map_err(|error| unusable(error.to_string()))?;
+    Trusted::read(pem).map_err(unusable)
 }
 
 fn no_output(target: &OutputTarget, source: io::Error) -> Problem {

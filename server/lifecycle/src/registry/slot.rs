@@ -114,6 +114,7 @@ impl Slot {
             phases: plugin.phases().to_vec(),
             files: plugin.files().iter().map(|(path, _)| path.display().to_string()).collect(),
             grants: plugin.grants(),
+            calls: plugin.services().calls.all(),
             generation: *generation,
             since_ms: *since_ms,
             changes: state.changes,

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub(crate) use flags::{AdminFlags, Flags};
+pub(crate) use flags::{AdminFlags, CacheFlags, Flags};
 pub(crate) use reference::reference;
 pub(crate) use settings::{LogFormat, Settings};
 pub(crate) use show::show;
@@ -73,7 +73,7 @@ pub(crate) fn load(
     flags: Flags,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Resolved, Mistakes> {
-    let environment::Environment { layer, mut mistakes, warnings } = environment::read(variables);
+    let environment::Environment { layer, mut mistakes, warnings, cache_dir } = environment::read(variables);
     let mut strongest = layer;
     strongest.extend(flags.0);
     let mut merged = Layer::new();
@@ -82,7 +82,7 @@ pub(crate) fn load(
     }
     merged.extend(strongest);
     let given = GivenOptions(merged);
-    let settings = resolve::resolve(&given, &mut mistakes);
+    let settings = resolve::resolve(&given, cache_dir, &mut mistakes);
     if mistakes.is_empty() { Ok(Resolved { settings, given, warnings }) } else { Err(Mistakes(mistakes)) }
 }
 

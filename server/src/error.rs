@@ -43,7 +43,7 @@ impl Error {
     /// everything else.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Configuration(_) => 2,
+            Self::Configuration(_) | Self::Kit(kit::Error::Configuration(_)) => 2,
             Self::Interrupted => 130,
             _ => 1,
         }

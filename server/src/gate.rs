@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use mlx_gate_core::Lifecycle;
-use mlx_gate_lifecycle::{Bundled, Config, Gate, PluginSpec, static_keys};
+use mlx_gate_lifecycle::{Config, Gate, PluginSpec, static_keys};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -32,10 +32,9 @@ pub(crate) enum Error {
 
 /// Loads the plugins, and refuses a public address that none of them guards.
 pub(crate) fn open(settings: &Settings, address: SocketAddr, runtime: &Runtime) -> Result<Gate, Error> {
-    let bundled: Vec<Bundled> =
-        bundled::PLUGINS.iter().map(|&(name, bytes)| Bundled { name, bytes }).collect();
-    let config = Config { plugins: plugins(settings), ..Config::default() };
-    let gate = runtime.block_on(Gate::load(&config, &bundled))?;
+    let plugins = plugins(settings);
+    let config = Config { plugins, cache_dir: settings.cache_dir.clone(), ..Config::default() };
+    let gate = runtime.block_on(Gate::load(&config, &bundled::plugins()))?;
     if listen::is_public(address) && !gate.authenticates() && !settings.allow_anonymous {
         return Err(Error::OpenDoor(address));
     }

@@ -17,10 +17,11 @@ mod test;
 
 use std::time::Duration;
 
-use mlx_gate_lifecycle::{Bundled, Inspection};
+use mlx_gate_lifecycle::workbench::Workshop;
 use tokio::runtime::Runtime;
 
-use crate::bundled;
+use crate::config::CacheFlags;
+use crate::{bundled, config};
 
 pub(crate) use arguments::{BenchArguments, BuildArguments, InspectArguments, NewArguments, TestArguments};
 pub(crate) use error::Error;
@@ -56,14 +57,14 @@ pub(crate) fn build(arguments: &BuildArguments) -> Result<String, Error> {
 /// Says what a plugin is.
 pub(crate) fn inspect(arguments: &InspectArguments) -> Result<String, Error> {
     let source = &arguments.plugin.source;
-    let plugin = runtime()?.block_on(Inspection::of(source, &bundled()))?;
+    let plugin = runtime()?.block_on(workshop(&arguments.cache)?.inspect(source))?;
     Ok(if arguments.json { pretty(&inspect::json(source, &plugin)) } else { inspect::text(source, &plugin) })
 }
 
 /// Runs a plugin's cases. The report, and whether all is as expected.
 pub(crate) fn test(arguments: &TestArguments) -> Result<(String, bool), Error> {
     let cases = arguments.cases.as_deref();
-    let report = runtime()?.block_on(test::test(&arguments.plugin, cases, &bundled()))?;
+    let report = runtime()?.block_on(test::test(&arguments.plugin, cases, &workshop(&arguments.cache)?))?;
     Ok((if arguments.json { pretty(&report.json()) } else { report.text() }, report.passed()))
 }
 
@@ -71,7 +72,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<(String, bool), Error> {
 pub(crate) fn bench(arguments: &BenchArguments) -> Result<String, Error> {
     let time = Duration::try_from_secs_f64(arguments.seconds).unwrap_or(Duration::from_secs(1));
     let (plugin, cases) = (&arguments.plugin, arguments.cases.as_deref());
-    let report = runtime()?.block_on(bench::bench(plugin, cases, time, &bundled()))?;
+    let report = runtime()?.block_on(bench::bench(plugin, cases, time, &workshop(&arguments.cache)?))?;
     Ok(if arguments.json { pretty(&report.json()) } else { report.text() })
 }
 
@@ -79,8 +80,10 @@ fn runtime() -> Result<Runtime, Error> {
     Runtime::new().map_err(Error::System)
 }
 
-fn bundled() -> Vec<Bundled> {
-    bundled::PLUGINS.iter().map(|&(name, bytes)| Bundled { name, bytes }).collect()
+/// Where components are compiled, with what a server keeps of that.
+fn workshop(cache: &CacheFlags) -> Result<Workshop, Error> {
+    let settings = config::load(cache.0.clone(), std::env::vars_os())?.settings;
+    Ok(Workshop::new(&bundled::plugins(), settings.cache_dir.as_deref())?)
 }
 
 fn pretty(value: &serde_json::Value) -> String {

@@ -18,6 +18,8 @@ pub struct Config {
     pub plugins: Vec<PluginSpec>,
     /// What each plugin may use.
     pub limits: Limits,
+    /// Where interpreters are kept once they are compiled; a folder of its own is made there.
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// A plugin inside the server's binary.

@@ -42,7 +42,7 @@ impl Registry {
         let mut loader = None;
         if !config.plugins.is_empty() {
             let loader = loader.insert(Loader {
-                runtime: Arc::new(Runtime::new()?),
+                runtime: Arc::new(Runtime::new(config.cache_dir.as_deref())?),
                 bundled: bundled.to_vec(),
                 limits: config.limits.clone(),
             });

@@ -1,16 +1,19 @@
 //! wasmtime, set up for plugins: fresh instances in microseconds, and no call that cannot be stopped.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::Component;
 
 use crate::{Error, Problem};
 
+mod compiled;
 mod functions;
 mod imports;
 mod sandbox;
 mod ticker;
 
+use compiled::Compiled;
 pub(crate) use sandbox::Sandbox;
 pub(crate) use ticker::Running;
 
@@ -19,11 +22,18 @@ pub(crate) struct Runtime {
     pooled: Arc<Sandbox>,
     /// For components that do not fit the pool. Made when the first one comes.
     roomy: OnceLock<Arc<Sandbox>>,
+    /// Where what was compiled for the roomy one is kept.
+    compiled: Option<Compiled>,
 }
 
 impl Runtime {
-    pub(crate) fn new() -> Result<Self, Error> {
-        Ok(Self { pooled: Arc::new(Sandbox::pooled()?), roomy: OnceLock::new() })
+    /// With a folder for compiled code, where there is to be one. One that cannot be private is not used.
+    pub(crate) fn new(cache: Option<&Path>) -> Result<Self, Error> {
+        let compiled = cache.and_then(|folder| {
+            let refused = |error| tracing::warn!("compiled plugins are not kept: {error}; see --cache-dir");
+            Compiled::open(folder).map_err(refused).ok()
+        });
+        Ok(Self { pooled: Arc::new(Sandbox::pooled()?), roomy: OnceLock::new(), compiled })
     }
 
     /// Compiles a component for the sandbox it fits: the pool, whose instances cost next to nothing, or the roomy one.
@@ -37,7 +47,10 @@ impl Runtime {
             }
         }
         let roomy = self.roomy()?;
-        let component = roomy.compile_new(bytes)?;
+        let component = match &self.compiled {
+            Some(compiled) => compiled.component(&roomy.engine, bytes)?,
+            None => roomy.compile_new(bytes)?,
+        };
         Ok((roomy, component))
     }
 

@@ -1,16 +1,24 @@
 //! One plugin by itself, for those who write it: each phase asked as the gate asks it, in the same sandbox and within the
 //! same limits, and its own answer, before any chain has made something of it.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mlx_gate_core::{Ended, Operation, Phase, Principal, RequestHead, Usage};
 
 pub use crate::answer::{Admission, Authentication, Authorization, Grant, Reservation, TagSet};
 use crate::guest::{Admit, Authenticate, Authorize, Call, Completed, Log, Settle, Tag};
 use crate::host::Services;
-use crate::plugin::{Loader, Plugin};
+use crate::plugin::{Code, Loader, Plugin};
 use crate::runtime::Runtime;
-use crate::{Bundled, Error, Failure, Limits, PluginSpec};
+use crate::{Bundled, Error, Failure, Inspection, Limits, PluginSpec, Source};
+
+/// Where plugins are looked at and loaded, one after the other. Code that was compiled for one is there for the next.
+pub struct Workshop {
+    loader: Loader,
+    /// What was compiled last: whoever is here works on one plugin.
+    latest: Mutex<Option<Arc<Code>>>,
+}
 
 /// A plugin that is configured and has passed its self-test.
 pub struct Workbench {
@@ -67,15 +75,39 @@ pub enum Answer {
     Done,
 }
 
-impl Workbench {
-    /// Takes a plugin through everything that a server's start does with it. Runs on tokio.
-    pub async fn load(spec: &PluginSpec, bundled: &[Bundled], limits: &Limits) -> Result<Self, Error> {
-        let runtime = Arc::new(Runtime::new()?);
-        let loader = Loader { runtime, bundled: bundled.to_vec(), limits: limits.clone() };
-        let plugin = loader.prepare(spec, &[]).await?.finish(&Services::new()).await?;
-        Ok(Self { plugin: Arc::new(plugin) })
+impl Workshop {
+    /// With these plugins inside the binary, the limits that a server has, and a folder for what is compiled, as
+    /// [`Config::cache_dir`](crate::Config::cache_dir) has it.
+    pub fn new(bundled: &[Bundled], cache_dir: Option<&Path>) -> Result<Self, Error> {
+        let runtime = Arc::new(Runtime::new(cache_dir)?);
+        let loader = Loader { runtime, bundled: bundled.to_vec(), limits: Limits::default() };
+        Ok(Self { loader, latest: Mutex::default() })
     }
 
+    /// Reads and compiles a plugin and asks it what it is. Runs on tokio.
+    pub async fn inspect(&self, source: &Source) -> Result<Inspection, Error> {
+        let (code, inspection) = self.loader.inspect(source, &self.known()).await?;
+        self.keep(&code);
+        Ok(inspection)
+    }
+
+    /// Takes a plugin through everything that a server's start does with it. Runs on tokio.
+    pub async fn load(&self, spec: &PluginSpec) -> Result<Workbench, Error> {
+        let prepared = self.loader.prepare(spec, &self.known()).await?;
+        self.keep(prepared.code());
+        Ok(Workbench { plugin: Arc::new(prepared.finish(&Services::new()).await?) })
+    }
+
+    fn known(&self) -> Vec<Arc<Code>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn keep(&self, code: &Arc<Code>) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(code.clone());
+    }
+}
+
+impl Workbench {
     /// The phases it takes part in, in the order of a request.
     pub fn phases(&self) -> &[Phase] {
         self.plugin.phases()

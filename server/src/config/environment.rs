@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use super::options::{ALL, CONFIG, LOG_LEVEL, Opt, PORT, Shape};
 use super::source::{Given, Mistake, Source, Value};
@@ -19,13 +20,15 @@ pub(super) struct Environment {
     pub mistakes: Vec<Mistake>,
     /// Old names, and names that are nearly right.
     pub warnings: Vec<String>,
+    /// Where caches of this program belong, if this user has such a place.
+    pub cache_dir: Option<PathBuf>,
 }
 
 /// Reads the options out of environment variables.
 pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
     let variables: BTreeMap<String, OsString> =
         variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-    let mut environment = Environment::default();
+    let mut environment = Environment { cache_dir: cache_dir(&variables), ..Environment::default() };
     for option in std::iter::once(&CONFIG).chain(ALL) {
         let old = option.was.filter(|old| variables.contains_key(*old));
         let new = Some(option.variable()).filter(|new| variables.contains_key(new));
@@ -50,6 +53,15 @@ pub(super) fn read(variables: impl IntoIterator<Item = (OsString, OsString)>) ->
     }
     environment.warn_of_near_misses(variables.keys());
     environment
+}
+
+/// As the XDG Base Directory Specification has it, and Apple's file system guide.
+fn cache_dir(variables: &BTreeMap<String, OsString>) -> Option<PathBuf> {
+    // A relative path is to be ignored, says the specification.
+    let path = |name| variables.get(name).map(Path::new).filter(|path| path.is_absolute());
+    let usual = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
+    let of_user = path("XDG_CACHE_HOME").map(Path::to_owned).or_else(|| Some(path("HOME")?.join(usual)))?;
+    Some(of_user.join("mlx-gate"))
 }
 
 impl Environment {

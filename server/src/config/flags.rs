@@ -2,16 +2,20 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::options::{ALL, CLIENT, CONFIG, Opt, Shape};
+use super::options::{ALL, CACHE_DIR, CLIENT, CONFIG, Opt, Shape};
 use super::source::{Given, Source, Value};
 
 /// The options as flags. Values are taken as text: they are checked in one place, with those of environment and file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Flags(pub Vec<(&'static str, Given)>);
 
 /// The options that a client of the admin API takes.
 #[derive(Debug, Default)]
 pub(crate) struct AdminFlags(pub Flags);
+
+/// The options of commands that compile plugins.
+#[derive(Debug, Default)]
+pub(crate) struct CacheFlags(pub Flags);
 
 fn all() -> impl Iterator<Item = &'static Opt> {
     std::iter::once(&CONFIG).chain(ALL)
@@ -19,6 +23,10 @@ fn all() -> impl Iterator<Item = &'static Opt> {
 
 fn client() -> impl Iterator<Item = &'static Opt> {
     std::iter::once(&CONFIG).chain(CLIENT)
+}
+
+fn cache() -> impl Iterator<Item = &'static Opt> {
+    std::iter::once(&CACHE_DIR)
 }
 
 /// Makes a set of options flags of a command.
@@ -49,6 +57,7 @@ macro_rules! flags {
 
 flags!(Flags, all(), Self);
 flags!(AdminFlags, client(), |given| Self(Flags(given)));
+flags!(CacheFlags, cache(), |given| Self(Flags(given)));
 
 fn flag(option: &'static Opt) -> Arg {
     let help = format!("{} [default: {}] [env: {}]", option.help, option.default, option.variable());

@@ -181,6 +181,16 @@ pub(crate) const PLUGIN: Opt = Opt {
            this order",
 };
 
+pub(crate) const CACHE_DIR: Opt = Opt {
+    name: "cache-dir",
+    value: "PATH|off",
+    shape: Shape::One,
+    was: None,
+    default: "mlx-gate in the user's cache folder",
+    help: "Folder in which plugins with a whole interpreter (Python, JavaScript) are kept once they are compiled, which takes \
+           tens of seconds. Used only if it can be made private to this user; off compiles them at every start",
+};
+
 pub(crate) const API_KEY: Opt = Opt {
     name: "api-key",
     value: "KEY",
@@ -288,7 +298,7 @@ pub(crate) const CONFIG: Opt = Opt {
 };
 
 /// Every option but [`CONFIG`], in the order of help and reference.
-pub(crate) const ALL: [&Opt; 25] = [
+pub(crate) const ALL: [&Opt; 26] = [
     &MODEL,
     &DTYPE,
     &TOOL_PARSER,
@@ -303,6 +313,7 @@ pub(crate) const ALL: [&Opt; 25] = [
     &KEEP_ALIVE,
     &MAX_BODY,
     &PLUGIN,
+    &CACHE_DIR,
     &API_KEY,
     &RATE_LIMIT,
     &ALLOW_ANONYMOUS,
@@ -320,8 +331,9 @@ pub(crate) const ALL: [&Opt; 25] = [
 pub(crate) const CLIENT: [&Opt; 3] = [&ADMIN, &ADMIN_KEY, &ADMIN_KEY_FILE];
 
 /// Variables that other programs define and mlx-gate understands, with what they do.
-pub(crate) const FOREIGN: [(&str, &str); 5] = [
+pub(crate) const FOREIGN: [(&str, &str); 6] = [
     ("RUST_LOG", "the log filter, where neither `--log-level` nor `MLX_GATE_LOG_LEVEL` is given"),
+    ("XDG_CACHE_HOME", "the user's cache folder (default `~/.cache`, on macOS `~/Library/Caches`)"),
     ("HF_TOKEN", "token for gated models on the Hugging Face hub"),
     ("HF_HOME", "where the hub's cache is (default `~/.cache/huggingface`)"),
     ("HF_HUB_OFFLINE", "`1` uses what is in the cache and never the network"),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -16,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::admin;
 use super::options::{
-    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CONFIG, CORS_ORIGIN, DTYPE, HOST, KEEP_ALIVE, KV_MEMORY,
+    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CACHE_DIR, CONFIG, CORS_ORIGIN, DTYPE, HOST, KEEP_ALIVE, KV_MEMORY,
     LOG_FORMAT, LOG_LEVEL, MAX_BODY, MAX_ROWS, MAX_TOKENS, MAX_WAITING, MODEL, Opt, PLUGIN, PORT, RATE_LIMIT,
     REASONING_PARSER, TIMEOUT, TOOL_PARSER, TRUSTED_PROXY,
 };
@@ -25,7 +26,11 @@ use crate::gate;
 
 /// Checks everything that was given. What is wrong goes to `mistakes`, and the default takes its place so that the rest
 /// is checked too.
-pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Settings {
+pub(super) fn resolve(
+    given: &GivenOptions,
+    cache_dir: Option<PathBuf>,
+    mistakes: &mut Vec<Mistake>,
+) -> Settings {
     let mut check = Check { given, mistakes };
     check.not_empty(&CONFIG);
     let admin_public = check.switch(&ADMIN_PUBLIC);
@@ -59,6 +64,7 @@ pub(super) fn resolve(given: &GivenOptions, mistakes: &mut Vec<Mistake>) -> Sett
             ..mlx_gate_engine::Config::default()
         },
         plugins: check.many(&PLUGIN, plugin),
+        cache_dir: check.cache_dir(cache_dir),
         api_key: check.api_key(),
         requests_per_minute: check.rate_limit(),
         allow_anonymous: check.switch(&ALLOW_ANONYMOUS),
@@ -87,6 +93,18 @@ impl Check<'_> {
             }
         }
         parse(option.default).expect("the defaults in the table are valid; a test resolves them")
+    }
+
+    /// Somebody without a home has no such folder.
+    fn cache_dir(&mut self, usual: Option<PathBuf>) -> Option<PathBuf> {
+        let Some(Given { source, values }) = self.given.get(&CACHE_DIR) else { return usual };
+        match values.as_slice() {
+            [Value::Text(text)] if text == "off" => return None,
+            [Value::Text(text)] if !text.is_empty() => return Some(text.into()),
+            [value] => self.mistakes.push(Mistake::unexpected(source, value, "a folder, or off")),
+            _ => self.mistakes.push(Mistake::unexpected(source, "several values", "a folder, or off")),
+        }
+        None
     }
 
     fn number<T: TryFrom<u64>>(&mut self, option: &Opt, range: RangeInclusive<u64>) -> T {

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use mlx_gate_core::Secret;
 use mlx_gate_engine::text::Parsers;
 use mlx_gate_lifecycle::PluginSpec;
@@ -24,6 +26,8 @@ pub(crate) struct Settings {
     pub engine: mlx_gate_engine::Config,
     /// Plugins in the order they are asked.
     pub plugins: Vec<PluginSpec>,
+    /// Where compiled plugins are kept.
+    pub cache_dir: Option<PathBuf>,
     /// The one key of `--api-key`.
     pub api_key: Option<Secret>,
     /// The limit of `--rate-limit`.

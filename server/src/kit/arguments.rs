@@ -4,6 +4,7 @@ use clap::Args;
 use mlx_gate_lifecycle::PluginSpec;
 
 use super::Language;
+use crate::config::CacheFlags;
 
 #[derive(Debug, Args)]
 pub(crate) struct NewArguments {
@@ -35,6 +36,8 @@ pub(crate) struct InspectArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub cache: CacheFlags,
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +52,8 @@ pub(crate) struct TestArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub cache: CacheFlags,
 }
 
 #[derive(Debug, Args)]
@@ -66,4 +71,6 @@ pub(crate) struct BenchArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub cache: CacheFlags,
 }

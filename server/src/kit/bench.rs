@@ -6,8 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mlx_gate_core::Phase;
-use mlx_gate_lifecycle::workbench::{Admission, Answer, Ask, Authentication, Authorization, Workbench};
-use mlx_gate_lifecycle::{Bundled, Failure, Inspection, Isolation, Limits, PluginSpec};
+use mlx_gate_lifecycle::workbench::{
+    Admission, Answer, Ask, Authentication, Authorization, Workbench, Workshop,
+};
+use mlx_gate_lifecycle::{Failure, Isolation, PluginSpec};
 use serde_json::{Map, Value, json};
 
 use super::Error;
@@ -53,14 +55,17 @@ pub(crate) async fn bench(
     spec: &PluginSpec,
     cases: Option<&Path>,
     time: Duration,
-    bundled: &[Bundled],
+    workshop: &Workshop,
 ) -> Result<Report, Error> {
-    let inspection = Inspection::of(&spec.source, bundled).await?;
+    // What a start takes: the code is compiled here, and configured further down.
+    let started = Instant::now();
+    let inspection = workshop.inspect(&spec.source).await?;
+    let compiled = started.elapsed();
     let subject = test::subject(spec, cases, &inspection)?;
     let started = Instant::now();
-    let fresh = load(&subject.spec, Isolation::Fresh, bundled).await?;
-    let load_time = started.elapsed();
-    let warm = load(&subject.spec, Isolation::Reuse, bundled).await?;
+    let fresh = load(&subject.spec, Isolation::Fresh, workshop).await?;
+    let load_time = compiled + started.elapsed();
+    let warm = load(&subject.spec, Isolation::Reuse, workshop).await?;
     let (fresh_rows, warm_rows) =
         (measure(&fresh, &subject, time).await?, measure(&warm, &subject, time).await?);
     let rows = fresh_rows.into_iter().zip(warm_rows).map(|(fresh, warm)| Row {
@@ -79,10 +84,10 @@ pub(crate) async fn bench(
     })
 }
 
-async fn load(spec: &PluginSpec, isolation: Isolation, bundled: &[Bundled]) -> Result<Workbench, Error> {
+async fn load(spec: &PluginSpec, isolation: Isolation, workshop: &Workshop) -> Result<Workbench, Error> {
     let mut spec = spec.clone();
     spec.host.isolation = Some(isolation);
-    Ok(Workbench::load(&spec, bundled, &Limits::default()).await?)
+    Ok(workshop.load(&spec).await?)
 }
 
 struct Measured {

@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::config::Mistakes;
+
 /// Why the author's kit cannot do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -58,6 +60,9 @@ pub(crate) enum Error {
         /// How it ended.
         status: String,
     },
+    /// Flags, environment or file say something that cannot be honoured.
+    #[error(transparent)]
+    Configuration(#[from] Mistakes),
     /// The plugin cannot be used.
     #[error(transparent)]
     Plugin(#[from] mlx_gate_lifecycle::Error),

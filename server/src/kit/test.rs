@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use mlx_gate_core::{Operation, Phase, Principal};
-use mlx_gate_lifecycle::workbench::{Admission, Answer, Ask, Authentication, Authorization, Workbench};
-use mlx_gate_lifecycle::{Bundled, Inspection, Limits, PluginSpec, Source};
+use mlx_gate_lifecycle::workbench::{
+    Admission, Answer, Ask, Authentication, Authorization, Workbench, Workshop,
+};
+use mlx_gate_lifecycle::{Inspection, PluginSpec, Source};
 use serde_json::{Map, Value, json};
 
 use super::Error;
@@ -44,14 +46,14 @@ struct Outcome {
 pub(crate) async fn test(
     spec: &PluginSpec,
     cases: Option<&Path>,
-    bundled: &[Bundled],
+    workshop: &Workshop,
 ) -> Result<Report, Error> {
-    let inspection = Inspection::of(&spec.source, bundled).await?;
+    let inspection = workshop.inspect(&spec.source).await?;
     let files = CaseFile::find(&beside(&spec.source, cases)?)?;
     let mut outcomes = Vec::new();
     for path in files {
         let file = CaseFile::read(&path)?;
-        run_file(&path, &file, spec, &inspection, bundled, &mut outcomes).await?;
+        run_file(&path, &file, spec, &inspection, workshop, &mut outcomes).await?;
     }
     Ok(Report { plugin: inspection.name, digest: inspection.sha256, outcomes })
 }
@@ -75,7 +77,7 @@ async fn run_file(
     file: &CaseFile,
     spec: &PluginSpec,
     inspection: &Inspection,
-    bundled: &[Bundled],
+    workshop: &Workshop,
     outcomes: &mut Vec<Outcome>,
 ) -> Result<(), Error> {
     let stand_in = stand_in::serve(&file.http)?;
@@ -83,8 +85,7 @@ async fn run_file(
     let mut outcome = |name: &str, verdicts, differences| {
         outcomes.push(Outcome { file: path.to_owned(), name: name.to_owned(), verdicts, differences });
     };
-    let loaded = Workbench::load(&spec, bundled, &Limits::default()).await;
-    let workbench = match (loaded, &file.rejected) {
+    let workbench = match (workshop.load(&spec).await, &file.rejected) {
         (Ok(workbench), None) => workbench,
         (Ok(_), Some(expected)) => {
             let difference = format!("expected a message with {expected:?}, found that it was accepted");

@@ -1,14 +1,10 @@
 //! What a plugin is, before it is configured: for its author, and for whoever is about to trust it.
 
-use std::sync::Arc;
-
 use mlx_gate_core::Phase;
 use serde_json::Value;
 
-use super::loading::{about, hex, sha256};
-use super::{Code, Description, code};
-use crate::runtime::Runtime;
-use crate::{Bundled, Error, Limits, Problem, Source};
+use super::loading::hex;
+use super::{Code, Description};
 
 /// What a component says of itself, and what can be told from the outside. No more of it has run than `describe`.
 #[derive(Debug, Clone)]
@@ -51,10 +47,23 @@ pub struct NeededGrant {
 }
 
 impl Inspection {
-    /// Reads and compiles a plugin and asks it what it is. Runs on tokio.
-    pub async fn of(source: &Source, bundled: &[Bundled]) -> Result<Self, Error> {
-        let runtime = Arc::new(Runtime::new()?);
-        inspect(&runtime, source, bundled).await.map_err(|problem| about(source.to_string(), problem))
+    /// What a plugin's code is, read from a file of so many bytes.
+    pub(super) fn of(code: &Code, bytes: usize, is_bundled: bool) -> Self {
+        let Description { name, version, schema, credential_headers, headers } = code.description.clone();
+        Self {
+            name,
+            version,
+            bytes,
+            sha256: hex(code.digest()),
+            interface: code.interface(),
+            phases: code.inspected.phases.clone(),
+            grants: needed(&code.inspected.grantable, &schema, is_bundled),
+            imports: code.imports(),
+            schema,
+            credential_headers,
+            headers,
+            captured: code.can_be_captured(),
+        }
     }
 
     /// Whether the option of this name is a path, which starts where the server does.
@@ -62,32 +71,6 @@ impl Inspection {
         let format = self.schema.get("properties").and_then(|options| options.get(option)?.get("format"));
         format.is_some_and(|format| format == "host-file" || format == "host-output")
     }
-}
-
-async fn inspect(
-    runtime: &Arc<Runtime>,
-    source: &Source,
-    bundled: &[Bundled],
-) -> Result<Inspection, Problem> {
-    let read = code::read(source, bundled)?;
-    let (bytes, digest) = (read.len(), sha256(&read));
-    let code = Code::compile(runtime, read, digest, &Limits::default()).await?;
-    let Description { name, version, schema, credential_headers, headers } = code.description.clone();
-    let is_bundled = matches!(source, Source::Bundled(_));
-    Ok(Inspection {
-        name,
-        version,
-        bytes,
-        sha256: hex(&digest),
-        interface: code.interface(),
-        phases: code.inspected.phases.clone(),
-        grants: needed(&code.inspected.grantable, &schema, is_bundled),
-        imports: code.imports(),
-        schema,
-        credential_headers,
-        headers,
-        captured: code.can_be_captured(),
-    })
 }
 
 /// What the imports need: a grant, or an option that is one where it is set. A bundled plugin has its key-value space.

@@ -6,7 +6,7 @@ use mlx_gate_core::Phase;
 
 use super::snapshot::{Code, blocking};
 use super::stock::Stock;
-use super::{Plugin, code};
+use super::{Inspection, Plugin, code};
 use crate::cache::Decisions;
 use crate::grants::Wanted;
 use crate::guest::{Configuration, Guest};
@@ -46,20 +46,11 @@ impl Loader {
 
     async fn read(&self, spec: &PluginSpec, known: &[Arc<Code>]) -> Result<Prepared, Problem> {
         let limits = spec.host.limits(&self.limits);
-        let (source, bundled) = (spec.source.clone(), self.bundled.clone());
-        let (bytes, digest) = blocking(move || {
-            let bytes = code::read(&source, &bundled)?;
-            let digest = sha256(&bytes);
-            Ok::<_, Problem>((bytes, digest))
-        })
-        .await??;
+        let (bytes, digest) = self.file(&spec.source).await?;
         if let Some(pinned) = spec.host.sha256.filter(|pinned| *pinned != digest) {
             return Err(Problem::OtherCode { found: hex(&digest), pinned: hex(&pinned) });
         }
-        let code = match known.iter().find(|code| *code.digest() == digest) {
-            Some(code) => code.clone(),
-            None => Arc::new(Code::compile(&self.runtime, bytes, digest, &limits).await?),
-        };
+        let code = self.code(bytes, digest, known, &limits).await?;
         let (options, described) = (spec.options.clone(), code.clone());
         let resolve = move || options::resolve(&options, &described.description.schema);
         let Resolved { configuration, grants: by_options } = blocking(resolve).await??;
@@ -78,6 +69,45 @@ impl Loader {
         let host = spec.host.clone();
         Ok(Prepared { source, code, configuration, grants, limits, host, files, fingerprint })
     }
+
+    /// Reads and compiles a plugin's code, unless it is among the known, and asks it what it is.
+    pub(crate) async fn inspect(
+        &self,
+        source: &Source,
+        known: &[Arc<Code>],
+    ) -> Result<(Arc<Code>, Inspection), Error> {
+        let inspect = async {
+            let (bytes, digest) = self.file(source).await?;
+            let length = bytes.len();
+            let code = self.code(bytes, digest, known, &self.limits).await?;
+            let inspection = Inspection::of(&code, length, matches!(source, Source::Bundled(_)));
+            Ok((code, inspection))
+        };
+        inspect.await.map_err(|problem| about(source.to_string(), problem))
+    }
+
+    async fn file(&self, source: &Source) -> Result<(Vec<u8>, Digest), Problem> {
+        let (source, bundled) = (source.clone(), self.bundled.clone());
+        let read = move || {
+            let bytes = code::read(&source, &bundled)?;
+            let digest = sha256(&bytes);
+            Ok((bytes, digest))
+        };
+        blocking(read).await?
+    }
+
+    async fn code(
+        &self,
+        bytes: Vec<u8>,
+        digest: Digest,
+        known: &[Arc<Code>],
+        limits: &Limits,
+    ) -> Result<Arc<Code>, Problem> {
+        Ok(match known.iter().find(|code| *code.digest() == digest) {
+            Some(code) => code.clone(),
+            None => Arc::new(Code::compile(&self.runtime, bytes, digest, limits).await?),
+        })
+    }
 }
 
 /// What a plugin is granted, in all. Errors where it imports more, and where more is written down than it imports.
@@ -92,6 +122,11 @@ fn granted(spec: &PluginSpec, code: &Code, by_options: Grants) -> Result<Grants,
 }
 
 impl Prepared {
+    /// Its code.
+    pub(crate) fn code(&self) -> &Arc<Code> {
+        &self.code
+    }
+
     /// See [`Plugin::fingerprint`].
     pub(crate) fn fingerprint(&self) -> &Digest {
         &self.fingerprint
@@ -136,11 +171,11 @@ impl Prepared {
     }
 }
 
-pub(super) fn about(source: String, problem: Problem) -> Error {
+fn about(source: String, problem: Problem) -> Error {
     Error::Plugin { plugin: source, problem: Box::new(problem) }
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> Digest {
+fn sha256(bytes: &[u8]) -> Digest {
     let mut found = [0; 32];
     found.copy_from_slice(digest(&SHA256, bytes).as_ref());
     found

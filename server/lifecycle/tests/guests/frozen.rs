@@ -30,7 +30,8 @@ impl Frozen {
         )
         .parse()
         .unwrap();
-        let gate = Gate::load(&Config { plugins: vec![spec], limits: limits() }, &[]).await;
+        let gate =
+            Gate::load(&Config { plugins: vec![spec], limits: limits(), ..Config::default() }, &[]).await;
         Self { gate: gate.unwrap_or_else(|error| panic!("{error}")), folder }
     }
 

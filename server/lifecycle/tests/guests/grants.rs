@@ -27,7 +27,7 @@ fn writing() -> Guest {
 
 async fn load_flag(path: &Path, grants: &str) -> Result<Gate, String> {
     let spec: PluginSpec = format!("{}{grants}", path.display()).parse().expect("well formed");
-    let config = Config { plugins: vec![spec], limits: limits() };
+    let config = Config { plugins: vec![spec], limits: limits(), ..Config::default() };
     Gate::load(&config, &[]).await.map_err(|error| error.to_string())
 }
 

@@ -85,14 +85,18 @@ pub(crate) async fn load_all(components: Vec<Vec<u8>>) -> Result<Gate, Error> {
     let bundled: Vec<_> =
         NAMES.iter().zip(components).map(|(name, bytes)| Bundled { name, bytes: bytes.leak() }).collect();
     let plugins = bundled.iter().map(|plugin| PluginSpec::bundled(plugin.name, [])).collect();
-    Gate::load(&Config { plugins, limits: limits() }, &bundled).await
+    Gate::load(&Config { plugins, limits: limits(), ..Config::default() }, &bundled).await
 }
 
 /// Loads a file with these options.
 pub(crate) async fn load_file(path: PathBuf, options: &[(&str, &str)]) -> Result<Gate, Error> {
     let text = |value: &&str| OptionValue::Text((*value).to_owned());
     let options = options.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect();
-    let config = Config { plugins: vec![PluginSpec::new(Source::File(path), options)], limits: limits() };
+    let config = Config {
+        plugins: vec![PluginSpec::new(Source::File(path), options)],
+        limits: limits(),
+        ..Config::default()
+    };
     Gate::load(&config, &[]).await
 }
 

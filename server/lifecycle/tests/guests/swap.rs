@@ -31,7 +31,9 @@ impl Scene {
         fs::write(&file, component).unwrap();
         let mut spec = PluginSpec::new(Source::File(file.clone()), Vec::new());
         spec.host.watch = false;
-        let gate = Gate::load(&Config { plugins: vec![spec], limits: limits() }, &[]).await.unwrap();
+        let gate = Gate::load(&Config { plugins: vec![spec], limits: limits(), ..Config::default() }, &[])
+            .await
+            .unwrap();
         Self { _folder: folder, file, gate }
     }
 
@@ -176,7 +178,7 @@ async fn nobody_loses_the_last_authenticator_nor_a_phase_by_accident() {
         spec.host.watch = false;
         spec
     });
-    let config = Config { plugins: specs.collect(), limits: limits() };
+    let config = Config { plugins: specs.collect(), limits: limits(), ..Config::default() };
     let gate = Gate::load(&config, &[]).await.unwrap();
     let ids: Vec<_> = gate.list().into_iter().map(|plugin| plugin.id).collect();
     assert_eq!(ids, ["guest", "guest-2"]);

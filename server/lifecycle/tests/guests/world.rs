@@ -48,7 +48,7 @@ impl World {
             }
             spec
         });
-        let config = Config { plugins: specs.collect(), limits: limits() };
+        let config = Config { plugins: specs.collect(), limits: limits(), ..Config::default() };
         let gate = Gate::load(&config, &bundled).await.expect("they load");
         Self { gate, said, _guard: guard }
     }

@@ -22,8 +22,8 @@ use toolchain::Toolchain;
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The profile in the workspace's Cargo.toml.
 const PROFILE: &str = "plugin";
-/// In bytes, instead of a megabyte: the host walks over all of a plugin's memory after each request.
-const STACK: u32 = 128 * 1024;
+/// What rustc is told wherever a plugin is built.
+const FLAGS: &str = include_str!("../../plugin-sdk/rustc-flags.txt");
 
 /// Builds the plugins that changed; cargo knows which, and a component is encoded again only for another module.
 pub(crate) fn build(root: &Path, choice: Choice) -> Result<(), Error> {
@@ -74,8 +74,8 @@ fn compile(root: &Path, toolchain: &Toolchain, target_dir: &Path, names: &[&str]
 
 /// Panic messages hold paths: those of this machine have no business in a plugin.
 fn rustc_flags(root: &Path) -> Vec<String> {
-    let mut flags = vec!["--cfg".into(), "getrandom_backend=\"custom\"".into()];
-    flags.push(format!("-Clink-arg=-zstack-size={STACK}"));
+    let mut flags: Vec<String> =
+        FLAGS.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
     flags.push(format!("--remap-path-prefix={}=mlx-gate", root.display()));
     // Debian's standard library lies here.
     flags.push(format!("--remap-path-prefix={}=native", native::folder(root).display()));

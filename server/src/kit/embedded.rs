@@ -8,6 +8,9 @@ pub(super) static WORKSPACE: &str = include_str!("../../../Cargo.toml");
 /// The versions this binary was made and tested with. What a project does not use, cargo takes out of its copy.
 pub(super) static LOCK: &str = include_str!("../../../Cargo.lock");
 
+/// What rustc is told wherever a plugin is built.
+pub(super) static RUSTC_FLAGS: &str = include_str!("../../../plugin-sdk/rustc-flags.txt");
+
 /// The newest version of the interface, as its folder is named.
 pub(super) const INTERFACE: &str = "0.1.0";
 

@@ -13,6 +13,8 @@ use wit_parser::Resolve;
 pub(crate) struct Guest {
     changes: Vec<(&'static str, String)>,
     world: Option<&'static str>,
+    /// A part of WASI is there to be imported.
+    wasi: bool,
     /// The function exported in the place of `authenticate`'s.
     export: Option<&'static str>,
 }
@@ -40,6 +42,11 @@ impl Guest {
         self
     }
 
+    /// Takes the world of `wasi.wit`: an authenticator that may import WASI.
+    pub(crate) fn with_wasi(self) -> Self {
+        Self { wasi: true, ..self }
+    }
+
     /// The core module.
     pub(crate) fn module(&self) -> Vec<u8> {
         let mut text = include_str!("../../../../tests/guests/frame.wat").to_owned();
@@ -58,9 +65,14 @@ impl Guest {
         let mut resolve = Resolve::default();
         let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/0.1.0");
         let (package, _) = resolve.push_path(wit).expect("the WIT package parses");
-        let world = resolve
-            .select_world(&[package], Some(self.world.unwrap_or("authenticator")))
-            .expect("the world exists");
+        let (package, world) = match self.wasi {
+            true => {
+                let wasi = resolve.push_str("wasi.wit", include_str!("wasi.wit"));
+                (wasi.expect("the WIT of WASI parses"), "curious")
+            }
+            false => (package, self.world.unwrap_or("authenticator")),
+        };
+        let world = resolve.select_world(&[package], Some(world)).expect("the world exists");
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
             .expect("a module with its type");
         let mut encoder = ComponentEncoder::default();

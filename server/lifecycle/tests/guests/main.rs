@@ -14,4 +14,5 @@ mod refused;
 mod remembered;
 mod rules;
 mod swap;
+mod wasi;
 mod world;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::encode;
 use crate::kit::Error;
+use crate::kit::embedded::RUSTC_FLAGS;
 use crate::kit::program::Program;
 use crate::kit::project::Project;
 
@@ -45,10 +46,10 @@ fn check_target(folder: &Path) -> Result<(), Error> {
     }
 }
 
-/// Panic messages hold paths: those of this machine have no business in a plugin. A crate that wants random bytes has to
-/// take the host's.
+/// Panic messages hold paths: those of this machine have no business in a plugin.
 fn flags(folder: &Path) -> Vec<String> {
-    let mut flags = vec!["--cfg".into(), "getrandom_backend=\"custom\"".into()];
+    let lines = RUSTC_FLAGS.lines().filter(|line| !line.starts_with('#'));
+    let mut flags: Vec<String> = lines.map(str::to_owned).collect();
     flags.push(format!("--remap-path-prefix={}=plugin", folder.display()));
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     if let Some(home) = home.or_else(|| env::home_dir().map(|home| home.join(".cargo"))) {

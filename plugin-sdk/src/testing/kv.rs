@@ -43,16 +43,18 @@ const DUST: f64 = 1e-6;
 impl Space {
     /// Lets an amount flow out, where it is there or nobody asks whether it is.
     fn flow(&mut self, now_ms: u64, key: &str, bucket: Bucket, amount: f64, asking: bool) -> Taken {
-        let capacity = bucket.capacity as f64;
+        let (capacity, refill_per_ms) = (bucket.capacity as f64, bucket.refill_per_second / 1000.0);
         let before = self.buckets.get(key).copied().unwrap_or(Level { tokens: capacity, at_ms: now_ms });
-        let flown = now_ms.saturating_sub(before.at_ms) as f64 / 1000.0 * bucket.refill_per_second;
+        // A clock that went back takes nothing out again.
+        let now_ms = now_ms.max(before.at_ms);
+        let flown = (now_ms - before.at_ms) as f64 * refill_per_ms;
         let there = (before.tokens + flown).min(capacity);
         let allowed = !asking || there + DUST >= amount;
         let tokens = if allowed { (there - amount).min(capacity) } else { there };
         self.buckets.insert(key.to_owned(), Level { tokens, at_ms: now_ms });
         let until_ms = |wanted: f64| match wanted - tokens {
             missing if missing <= DUST => 0,
-            missing => (missing / bucket.refill_per_second * 1000.0).ceil() as u64,
+            missing => (missing / refill_per_ms).ceil() as u64,
         };
         Taken {
             allowed,
@@ -100,10 +102,12 @@ pub(crate) fn increment(
 ) -> Result<Counted, Error> {
     with_space(|space, now_ms| {
         let value = live(&space.counters, key, now_ms).copied().unwrap_or(0);
-        let sum = value.saturating_add(by).max(0);
-        if at_most.is_some_and(|most| sum > most) {
+        // A sum that no counter can hold is more than any bound; without a bound the counter stays at its end.
+        let within = |most| value.checked_add(by).is_some_and(|sum| sum <= most);
+        if !at_most.is_none_or(within) {
             return Counted { value, added: false };
         }
+        let sum = value.saturating_add(by).max(0);
         // Adding nothing does not prolong a life.
         if by != 0 {
             space.counters.insert(key.to_owned(), Lasting::new(sum, now_ms, ttl_ms));
@@ -123,63 +127,54 @@ pub(crate) fn adjust(key: &str, bucket: Bucket, amount: i64) -> Result<Taken, Er
 
 #[cfg(test)]
 mod tests {
-    use crate::kv::{self, Bucket, Error};
+    use crate::kv::{self, Bucket, Error, Taken};
     use crate::testing::FakeHost;
 
-    const BUCKET: Bucket = Bucket { capacity: 10, refill_per_second: 2.0 };
-
+    /// The host has a test that reads the same table.
     #[test]
-    fn values_live_for_their_ttl() {
-        FakeHost::set_now_ms(0);
-        kv::put("a", b"1", Some(100)).expect("it is there");
-        kv::put("b", b"2", None).expect("it is there");
-        FakeHost::set_now_ms(99);
-        assert_eq!(kv::get("a"), Ok(Some(b"1".to_vec())));
-        FakeHost::set_now_ms(100);
-        assert_eq!(kv::get("a"), Ok(None));
-        assert_eq!(kv::get("b"), Ok(Some(b"2".to_vec())));
-        kv::delete("b").expect("it is there");
-        assert_eq!(kv::get("b"), Ok(None));
+    fn it_does_what_the_hosts_does() {
+        for line in include_str!("kv.cases").lines() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (said, expected) = line.split_once(" = ").expect("a call and what it gives");
+            let mut words = said.split_whitespace();
+            FakeHost::set_now_ms(words.next().and_then(|word| word.parse().ok()).expect("a time"));
+            assert_eq!(answer(&words.collect::<Vec<_>>()), expected, "{line}");
+        }
     }
 
-    #[test]
-    fn counters_are_bounded_and_live_from_each_addition() {
-        FakeHost::set_now_ms(0);
-        let add = |by, at_most| {
-            let counted = kv::increment("a", by, at_most, Some(100)).expect("it is there");
-            (counted.value, counted.added)
+    fn answer(call: &[&str]) -> String {
+        let number = |word: &str| word.parse().expect("a number");
+        let ttl = |word: &str| (word != "-").then(|| word.parse().expect("a TTL"));
+        let bucket = |capacity: &str, refill: &str| Bucket {
+            capacity: capacity.parse().expect("a capacity"),
+            refill_per_second: refill.parse().expect("an inflow"),
         };
-        assert_eq!(add(1, Some(2)), (1, true));
-        FakeHost::set_now_ms(60);
-        assert_eq!(add(1, Some(2)), (2, true));
-        assert_eq!(add(1, Some(2)), (2, false));
-        FakeHost::set_now_ms(159);
-        assert_eq!(add(-1, None), (1, true));
-        assert_eq!(add(-5, None), (0, true));
-        assert_eq!(add(7, None), (7, true));
-        FakeHost::set_now_ms(258);
-        assert_eq!(add(0, None), (7, true));
-        FakeHost::set_now_ms(259);
-        assert_eq!(add(1, None), (1, true));
-    }
-
-    #[test]
-    fn a_bucket_fills_with_time_and_may_owe() {
-        FakeHost::set_now_ms(0);
-        let seen = |taken: Result<kv::Taken, Error>| {
-            let taken = taken.expect("it is there");
-            (taken.allowed, taken.remaining, taken.retry_after_ms, taken.full_after_ms)
+        let level = |taken: Taken| {
+            let Taken { allowed, remaining, retry_after_ms, full_after_ms } = taken;
+            format!("{allowed} {remaining} {retry_after_ms} {full_after_ms}")
         };
-        assert_eq!(seen(kv::take("a", BUCKET, 0)), (true, 10, 0, 0));
-        assert_eq!(seen(kv::take("a", BUCKET, 8)), (true, 2, 0, 4000));
-        assert_eq!(seen(kv::take("a", BUCKET, 3)), (false, 2, 500, 4000));
-        FakeHost::set_now_ms(500);
-        assert_eq!(seen(kv::take("a", BUCKET, 3)), (true, 0, 0, 5000));
-        assert_eq!(seen(kv::adjust("a", BUCKET, -4)), (true, 0, 0, 7000));
-        assert_eq!(seen(kv::take("a", BUCKET, 1)), (false, 0, 2500, 7000));
-        assert_eq!(seen(kv::take("a", BUCKET, 0)), (false, 0, 2000, 7000), "in debt, a look says so");
-        assert_eq!(seen(kv::adjust("a", BUCKET, 100)), (true, 10, 0, 0));
-        assert_eq!(seen(kv::take("a", BUCKET, 11)), (false, 10, u64::MAX, 0), "it will never hold so much");
+        let answered = match call {
+            ["get", key] => kv::get(key).map(|value| {
+                value.map_or("none".to_owned(), |value| String::from_utf8(value).expect("text was put"))
+            }),
+            ["put", key, value, until] => kv::put(key, value.as_bytes(), ttl(until)).map(|()| "ok".to_owned()),
+            ["delete", key] => kv::delete(key).map(|()| "ok".to_owned()),
+            ["increment", key, by, most, until] => {
+                let most = (*most != "-").then(|| number(most));
+                let counted = kv::increment(key, number(by), most, ttl(until));
+                counted.map(|counted| format!("{} {}", counted.value, counted.added))
+            }
+            ["take", key, capacity, refill, amount] => {
+                kv::take(key, bucket(capacity, refill), amount.parse().expect("an amount")).map(level)
+            }
+            ["adjust", key, capacity, refill, amount] => {
+                kv::adjust(key, bucket(capacity, refill), number(amount)).map(level)
+            }
+            other => panic!("no call of a space: {other:?}"),
+        };
+        answered.expect("the space is there")
     }
 
     #[test]

@@ -86,10 +86,10 @@ async fn a_reload_takes_what_the_file_holds_now() {
     scene.write(denying());
     assert_eq!(scene.ask().await, ALLOWS);
     let after = scene.change(PluginChange::Reload).await.unwrap();
-    assert_eq!(scene.ask().await, DENIES);
     assert_eq!((after.generation, after.changes, after.can_roll_back), (2, 1, true));
     assert_ne!(after.digest, before[0].digest);
     assert_eq!(scene.gate.list(), [after]);
+    assert_eq!(scene.ask().await, DENIES);
     assert_eq!(scene.gate.generation(), 2);
 }
 

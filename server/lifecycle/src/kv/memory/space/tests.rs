@@ -18,19 +18,66 @@ fn take(space: &Space, key: &str, amount: u64, now: u64) -> Result<Taken, Error>
     space.bucket(key, |level| bucket.take(level, amount, now), now)
 }
 
+/// The SDK's fake space has a test that reads the same table.
 #[test]
-fn values_live_as_long_as_their_ttl() {
+fn a_space_does_what_the_one_of_tests_does() {
     let space = Space::new(ROOMY);
-    assert_eq!(space.get("a", 0), None);
-    space.put("a", b"one".to_vec(), Some(100), 0).unwrap();
-    space.put("b", b"two".to_vec(), None, 0).unwrap();
-    assert_eq!(space.get("a", 99).as_deref(), Some(&b"one"[..]));
-    assert_eq!(space.get("a", 100), None);
-    assert_eq!(space.get("b", u64::MAX - 1).as_deref(), Some(&b"two"[..]));
-    space.put("b", b"three".to_vec(), Some(u64::MAX), 5).unwrap();
-    assert_eq!(space.get("b", u64::MAX - 1).as_deref(), Some(&b"three"[..]));
-    space.put("b", b"gone".to_vec(), Some(0), 5).unwrap();
-    assert_eq!(space.get("b", 5), None);
+    for line in include_str!("../../../../../../plugin-sdk/src/testing/kv.cases").lines() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (said, expected) = line.split_once(" = ").unwrap();
+        let words: Vec<_> = said.split_whitespace().collect();
+        assert_eq!(answer(&space, words[0].parse().unwrap(), &words[1..]), expected, "{line}");
+    }
+}
+
+fn answer(space: &Space, now: u64, call: &[&str]) -> String {
+    let number = |word: &str| (word != "-").then(|| word.parse().unwrap());
+    let bucket = |capacity: &str, refill: &str| {
+        Bucket::new(capacity.parse().unwrap(), refill.parse().unwrap()).unwrap()
+    };
+    let level = |taken: Taken| {
+        let Taken { allowed, remaining, retry_after_ms, full_after_ms } = taken;
+        format!("{allowed} {remaining} {retry_after_ms} {full_after_ms}")
+    };
+    match call {
+        ["get", key] => {
+            space.get(key, now).map_or("none".to_owned(), |value| String::from_utf8(value).unwrap())
+        }
+        ["put", key, value, ttl] => {
+            space.put(key, value.as_bytes().to_vec(), number(ttl).map(i64::cast_unsigned), now).unwrap();
+            "ok".to_owned()
+        }
+        ["delete", key] => {
+            space.delete(key);
+            "ok".to_owned()
+        }
+        ["increment", key, by, most, ttl] => {
+            let ttl_ms = number(ttl).map(i64::cast_unsigned);
+            let change = Change { by: by.parse().unwrap(), at_most: number(most), ttl_ms };
+            let counted = space.increment(key, change, now).unwrap();
+            format!("{} {}", counted.value, counted.added)
+        }
+        ["take", key, capacity, refill, amount] => {
+            let (bucket, amount) = (bucket(capacity, refill), amount.parse().unwrap());
+            level(space.bucket(key, |level| bucket.take(level, amount, now), now).unwrap())
+        }
+        ["adjust", key, capacity, refill, amount] => {
+            let (bucket, amount) = (bucket(capacity, refill), amount.parse().unwrap());
+            level(space.bucket(key, |level| bucket.adjust(level, amount, now), now).unwrap())
+        }
+        other => panic!("no call of a space: {other:?}"),
+    }
+}
+
+#[test]
+fn a_ttl_that_never_ends_is_none() {
+    let space = Space::new(ROOMY);
+    for ttl_ms in [None, Some(u64::MAX)] {
+        space.put("a", b"one".to_vec(), ttl_ms, 5).unwrap();
+        assert_eq!(space.get("a", u64::MAX - 1).as_deref(), Some(&b"one"[..]));
+    }
 }
 
 #[test]

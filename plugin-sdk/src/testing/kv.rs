@@ -159,7 +159,9 @@ mod tests {
             ["get", key] => kv::get(key).map(|value| {
                 value.map_or("none".to_owned(), |value| String::from_utf8(value).expect("text was put"))
             }),
-            ["put", key, value, until] => kv::put(key, value.as_bytes(), ttl(until)).map(|()| "ok".to_owned()),
+            ["put", key, value, until] => {
+                kv::put(key, value.as_bytes(), ttl(until)).map(|()| "ok".to_owned())
+            }
             ["delete", key] => kv::delete(key).map(|()| "ok".to_owned()),
             ["increment", key, by, most, until] => {
                 let most = (*most != "-").then(|| number(most));

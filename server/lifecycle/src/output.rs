@@ -87,18 +87,24 @@ fn joined(lines: &[String]) -> Result<String, Error> {
     }
     let mut text = String::with_capacity(length);
     for line in lines {
-        for letter in line.chars() {
-            let forges = (letter.is_control() && letter != '\t') || matches!(letter, '\u{2028}' | '\u{2029}');
-            if forges {
-                // Writing to a string cannot fail.
-                let _ = write!(text, "\\u{:04x}", u32::from(letter));
-            } else {
-                text.push(letter);
-            }
+        let mut rest = line.as_str();
+        while let Some(place) = rest.find(forges) {
+            let (before, from) = rest.split_at(place);
+            text.push_str(before);
+            let letter = from.chars().next().unwrap_or_default();
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\\u{:04x}", u32::from(letter));
+            rest = &from[letter.len_utf8()..];
         }
+        text.push_str(rest);
         text.push('\n');
     }
     if text.len() > MOST_BYTES { Err(Error::TooLarge) } else { Ok(text) }
+}
+
+/// Whether a letter could end a line, or start an order to a terminal.
+fn forges(letter: char) -> bool {
+    (letter.is_control() && letter != '\t') || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
 fn write(mut sink: OwnedMutexGuard<Sink>, text: &str) -> io::Result<()> {

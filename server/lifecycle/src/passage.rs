@@ -189,11 +189,15 @@ impl Request {
         if std::mem::replace(&mut progress.ended, true) {
             return false;
         }
-        let reserved = std::mem::take(&mut progress.reserved);
+        let mut reserved = std::mem::take(&mut progress.reserved);
         let instances = std::mem::take(&mut progress.instances);
         drop(progress);
         for (place, instance) in instances {
-            self.generation.plugins[place].give_back(instance);
+            let plugin = &self.generation.plugins[place];
+            match reserved.iter_mut().find(|reserved| Arc::ptr_eq(&reserved.plugin, plugin)) {
+                Some(reserved) => reserved.instance = Some(instance),
+                None => plugin.give_back(instance),
+            }
         }
         self.settle(reserved, ran, usage);
         true

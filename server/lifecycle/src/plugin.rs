@@ -102,10 +102,17 @@ impl Plugin {
     }
 
     /// Whether the request's instance is to be kept after this phase: the plugin is asked again before generation, and
-    /// enough slots are free that requests which wait for their bodies do not hold up others.
+    /// enough slots are free that requests which wait for their bodies do not hold up others; or it is to settle when
+    /// generation has ended, however long that takes, and most slots are free.
     pub(crate) fn is_worth_keeping(&self, after: Phase) -> bool {
         let is_asked_again = |phase: &Phase| *phase > after && *phase != Phase::Log;
-        !self.stock.is_reused() && self.phases().iter().any(is_asked_again) && self.sandbox.has_room()
+        if self.stock.is_reused() {
+            return false;
+        }
+        if self.phases().iter().any(is_asked_again) {
+            return self.sandbox.has_room();
+        }
+        after >= Phase::RateLimit && self.phases().contains(&Phase::RateLimit) && self.sandbox.is_roomy()
     }
 
     /// Makes a call in the instance given, in one from stock or in a new one, and returns the instance with the answer. One
@@ -122,12 +129,18 @@ impl Plugin {
         }
     }
 
-    /// Makes a call that no request waits for, once. Instances that lie ready are left to those that somebody waits for.
-    pub(crate) async fn call_aside<C: Call>(&self, call: &C) -> Result<C::Answer, Failure> {
-        let reused = if self.stock.is_reused() { self.stock.take() } else { None };
+    /// Makes a call that no request waits for, once, in the instance given or another. Those that lie ready are left to
+    /// requests.
+    pub(crate) async fn call_aside<C: Call>(
+        self: &Arc<Self>,
+        kept: Option<Instance>,
+        call: &C,
+    ) -> Result<C::Answer, Failure> {
+        let was_kept = kept.is_some();
+        let reused = kept.or_else(|| if self.stock.is_reused() { self.stock.take() } else { None });
         let (answer, instance) = self.call_once(reused, call).await?;
-        if self.stock.is_reused() && self.sandbox.has_room() {
-            self.stock.put(instance);
+        if was_kept || self.stock.is_reused() {
+            self.give_back(instance);
         }
         Ok(answer)
     }

@@ -149,6 +149,6 @@ impl Workbench {
     }
 
     async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, Failure> {
-        self.plugin.call_aside(call).await
+        self.plugin.call_aside(None, call).await
     }
 }

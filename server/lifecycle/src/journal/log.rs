@@ -148,7 +148,7 @@ async fn deliver(mut batch: Vec<Event>, counts: &Counts) {
         join_all(loggers.map(|(_, plugin)| {
             let call = Log { events: &events };
             async move {
-                if let Err(failure) = plugin.call_aside(&call).await {
+                if let Err(failure) = plugin.call_aside(None, &call).await {
                     counts.log_failures.fetch_add(call.events.len() as u64, Relaxed);
                     tracing::error!(
                         plugin = plugin.name(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mlx_gate_core::{Operation, Principal, Usage};
 
 use super::Counts;
+use crate::call::Instance;
 use crate::guest::Settle;
 use crate::plugin::Plugin;
 
@@ -36,6 +37,8 @@ pub(crate) struct Reserved {
     pub(crate) plugin: Arc<Plugin>,
     pub(crate) operation: Arc<Operation>,
     pub(crate) ticket: u64,
+    /// The one that made it, where it could be kept.
+    pub(crate) instance: Option<Instance>,
 }
 
 /// Settlements to be made, by as many tasks as it takes.
@@ -66,9 +69,24 @@ impl Settling {
     /// Settles until nothing waits any more.
     pub(super) async fn run(&self, counts: &Counts) {
         let mut done = 0;
-        while let Some(settlement) = self.next() {
-            for reserved in &settlement.reserved {
-                settle(&settlement, reserved, counts).await;
+        while let Some(Settlement { request, principal, reserved, ran, usage }) = self.next() {
+            for Reserved { plugin, operation, ticket, instance } in reserved {
+                let principal = principal.as_deref();
+                let call = Settle { principal, operation: &operation, ticket, ran, usage };
+                // Once: a settle that ran out of time may have done its work.
+                match plugin.call_aside(instance, &call).await {
+                    Ok(()) => {
+                        counts.settled.fetch_add(1, Relaxed);
+                    }
+                    Err(failure) => {
+                        counts.settle_failures.fetch_add(1, Relaxed);
+                        tracing::error!(
+                            plugin = plugin.name(),
+                            request = &*request,
+                            "the plugin {failure} in `settle`; what it reserved for the request may stay reserved"
+                        );
+                    }
+                }
             }
             done += 1;
             if done % AT_ONCE == 0 {
@@ -88,30 +106,6 @@ impl Settling {
     fn work(&self) -> MutexGuard<'_, Work> {
         // Nothing that is done under the lock leaves it half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// In an instance of its own, and once: a settle that ran out of time may have done its work.
-async fn settle(settlement: &Settlement, reserved: &Reserved, counts: &Counts) {
-    let call = Settle {
-        principal: settlement.principal.as_deref(),
-        operation: &reserved.operation,
-        ticket: reserved.ticket,
-        ran: settlement.ran,
-        usage: settlement.usage,
-    };
-    match reserved.plugin.call_aside(&call).await {
-        Ok(()) => {
-            counts.settled.fetch_add(1, Relaxed);
-        }
-        Err(failure) => {
-            counts.settle_failures.fetch_add(1, Relaxed);
-            tracing::error!(
-                plugin = reserved.plugin.name(),
-                request = &*settlement.request,
-                "the plugin {failure} in `settle`; what it reserved for the request may stay reserved"
-            );
-        }
     }
 }
 

@@ -90,7 +90,7 @@ impl Request {
             };
             if let Ok(answer::Admission::Reserve(reservation)) = &answer {
                 let (plugin, operation) = (plugin.clone(), operation.clone());
-                self.reserve(Reserved { plugin, operation, ticket: reservation.ticket });
+                self.reserve(Reserved { plugin, operation, ticket: reservation.ticket, instance: None });
             }
             let refusal = match answer.and_then(answer::Admission::checked) {
                 Ok(answer::Admission::Pass) => continue,

@@ -136,6 +136,12 @@ impl Sandbox {
         self.slots.available_permits() > self.slots_in_all / 2
     }
 
+    /// Whether so many slots are free that some may be held for as long as a generation takes. They never come to those
+    /// that [`has_room`](Self::has_room) is about.
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.slots.available_permits() > self.slots_in_all / 4 * 3
+    }
+
     /// Whether the pool has what an instance of this component needs.
     pub(super) fn fits(&self, component: &Component) -> bool {
         const PAGE: u64 = 64 << 10;

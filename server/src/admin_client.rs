@@ -76,14 +76,14 @@ struct Plugin {
     digest: String,
     phases: Vec<String>,
     grants: Vec<String>,
-    calls: BTreeMap<String, Calls>,
+    calls: BTreeMap<String, Tally>,
     generation: u64,
     last_failure: Option<Failure>,
 }
 
-/// Calls of one function.
+/// What one function was called for.
 #[derive(Deserialize)]
-struct Calls {
+struct Tally {
     calls: u64,
     failures: u64,
     total_us: u64,
@@ -140,7 +140,7 @@ fn table(plugins: &[Plugin]) -> String {
             let _ = writeln!(text, "  grants  {}", grants.join(", "));
         }
         let _ = writeln!(text, "  sha256  {digest}");
-        for (function, Calls { calls, failures, total_us, longest_us }) in calls {
+        for (function, Tally { calls, failures, total_us, longest_us }) in calls {
             let mean = total_us / calls.max(&1);
             let _ = writeln!(
                 text,

@@ -151,7 +151,8 @@ fn serve(
     seen: &Mutex<Vec<Asked>>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(&mut connection).lines().map_while(Result::ok);
-    let request = lines.next().unwrap_or_default();
+    // A connection that came to nothing, as one whose certificate was not trusted, is no request.
+    let Some(request) = lines.next() else { return Ok(()) };
     let headers = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         Some((name.to_lowercase(), value.trim().to_owned()))

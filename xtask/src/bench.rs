@@ -20,13 +20,19 @@ struct Benchmark {
     arguments: fn(&Path) -> Result<Vec<PathBuf>, Error>,
 }
 
-const BENCHMARKS: [Benchmark; 2] = [
+const BENCHMARKS: [Benchmark; 3] = [
     Benchmark { name: "decode", examples: &["decode_bench"], has_peer: true, arguments: |_| Ok(Vec::new()) },
     Benchmark {
         name: "gate",
-        examples: &["gate_bench", "gate_server"],
+        examples: &["gate_bench", "fake_server"],
         has_peer: false,
         arguments: gate_arguments,
+    },
+    Benchmark {
+        name: "api",
+        examples: &["api_bench", "fake_server"],
+        has_peer: false,
+        arguments: |root| Ok(vec![fake_server(root)]),
     },
 ];
 
@@ -48,8 +54,12 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
 }
 
 fn gate_arguments(root: &Path) -> Result<Vec<PathBuf>, Error> {
-    let server = built(root, "examples/gate_server");
-    Ok(vec![native::plugins_folder(root), "--server".into(), server, "--wrk".into(), wrk()?])
+    Ok(vec![native::plugins_folder(root), "--server".into(), fake_server(root), "--wrk".into(), wrk()?])
+}
+
+/// The server with a decoder that costs nothing.
+fn fake_server(root: &Path) -> PathBuf {
+    built(root, "examples/fake_server")
 }
 
 /// The load generator, from the system or its packages.

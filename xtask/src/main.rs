@@ -32,7 +32,7 @@ Usage: cargo xtask <command>
   serve [--backend cpu|cuda] [ARGS...]   get and build what is missing, then serve; ARGS go to `mlx-gate serve`
   test [ARGS...]                         set up the same way and run every test; ARGS go to `cargo test`
   parity                                 compare models with mlx-lm and chat templates with transformers
-  bench decode|gate [--json] [--check]   measure; --check fails where a target of `gate` is missed
+  bench decode|gate|api [--json] [--check]   measure; --check fails where a target of `gate` or `api` is missed
   soak swap [--swaps N] [--hangup] [--json]   swap plugins and key files under load; 1,000 times
   ci                                     what CI runs: fmt, tidy, tests, clippy
   tidy                                   rules about the sources: crates, names, lengths, unsafe code

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use mlx_gate_core::decoder::{Decoder, Error, Facts, Pick, RowError, RowId, RowStep};
 use rand::{Rng, SeedableRng};
@@ -72,6 +73,8 @@ pub struct FakeDecoder {
     open: Arc<AtomicUsize>,
     next_row: u64,
     step: u64,
+    /// The least that a step takes.
+    pace: Duration,
     logits: Vec<f32>,
 }
 
@@ -94,6 +97,7 @@ impl FakeDecoder {
             open: Arc::default(),
             next_row: 0,
             step: 0,
+            pace: Duration::ZERO,
             logits: Vec::new(),
         }
     }
@@ -103,6 +107,13 @@ impl FakeDecoder {
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.facts = facts;
         self.facts.vocab_size = VOCABULARY;
+        self
+    }
+
+    /// With steps that take at least so long, as a device's do. They cost no processor time.
+    #[must_use]
+    pub fn with_pace(mut self, pace: Duration) -> Self {
+        self.pace = pace;
         self
     }
 
@@ -164,8 +175,10 @@ impl Decoder for FakeDecoder {
     }
 
     fn step(&mut self, rows: &mut [RowStep<'_>]) -> Result<Vec<Result<Option<u32>, RowError>>, Error> {
+        let started = Instant::now();
         let results = rows.iter_mut().map(|row| self.step_row(row)).collect();
         self.step += 1;
+        std::thread::sleep(self.pace.saturating_sub(started.elapsed()));
         results
     }
 

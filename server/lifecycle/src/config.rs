@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(spec.grants.describe(), ["kv", "http https://a.example"]);
         assert_eq!(spec.options, [("file".to_owned(), OptionValue::Text("x".to_owned()))]);
         let error = "p,grant.kvs=true".parse::<PluginSpec>().expect_err("no such grant").to_string();
-        assert_eq!(error, "there is no grant `kvs`; there are: kv, http, http-private, output");
+        assert_eq!(error, "there is no grant `kvs`; there are: kv, http, http-private, http-ca, output");
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn a_plugins_table_holds_its_grants() {
         ("grant = 'kv'", "plugin `./p.wasm`: `grant` has to be a table"),
         (
             "[plugin.grant]\nkvs = true",
-            "plugin `./p.wasm`: there is no grant `kvs`; there are: kv, http, http-private, output",
+            "plugin `./p.wasm`: there is no grant `kvs`; there are: kv, http, http-private, http-ca, output",
         ),
         (
             "grants = {}",

@@ -29,7 +29,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 struct Arguments {
     /// Of the bundled plugins, `NAME.wasm`.
     plugins: PathBuf,
-    /// The example `gate_server`, and wrk. Without them throughput is left out.
+    /// The example `fake_server`, and wrk. Without them throughput is left out.
     server: Option<PathBuf>,
     wrk: Option<PathBuf>,
     only: Only,

@@ -15,6 +15,12 @@ const ROUNDS: usize = 5;
 const CONNECTIONS: &str = "32";
 const SECONDS: &str = "3";
 
+/// Length of an answer.
+const ANSWER_TOKENS: &str = "32";
+
+/// The least that a step of the decoder takes.
+const STEP_US: &str = "0";
+
 /// A short question. The model without weights answers with as many tokens as the server was told.
 const BODY: &str = r#"{"model":"fake","max_tokens":64,"messages":[{"role":"system","content":"You are a helpful assistant."},{"role":"user","content":"Say hello to everybody who is here."}]}"#;
 
@@ -62,8 +68,12 @@ struct Server {
 
 impl Server {
     fn start(program: &Path, plugins: &[String]) -> Result<Self> {
-        let mut process =
-            Command::new(program).args(plugins).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process = Command::new(program)
+            .args([ANSWER_TOKENS, STEP_US])
+            .args(plugins)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
         let output = process.stdout.take().ok_or("the server has no standard output")?;
         let mut address = String::new();
         BufReader::new(output).read_line(&mut address)?;

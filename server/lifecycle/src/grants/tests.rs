@@ -63,7 +63,7 @@ fn mistakes_are_said() {
     }
     assert_eq!(
         add("htp", "x").unwrap_err(),
-        "there is no grant `htp`; there are: kv, http, http-private, output"
+        "there is no grant `htp`; there are: kv, http, http-private, http-ca, output"
     );
 }
 

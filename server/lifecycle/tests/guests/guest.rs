@@ -65,12 +65,11 @@ impl Guest {
         let mut resolve = Resolve::default();
         let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/0.1.0");
         let (package, _) = resolve.push_path(wit).expect("the WIT package parses");
-        let (package, world) = match self.wasi {
-            true => {
-                let wasi = resolve.push_str("wasi.wit", include_str!("wasi.wit"));
-                (wasi.expect("the WIT of WASI parses"), "curious")
-            }
-            false => (package, self.world.unwrap_or("authenticator")),
+        let (package, world) = if self.wasi {
+            let wasi = resolve.push_str("wasi.wit", include_str!("wasi.wit"));
+            (wasi.expect("the WIT of WASI parses"), "curious")
+        } else {
+            (package, self.world.unwrap_or("authenticator"))
         };
         let world = resolve.select_world(&[package], Some(world)).expect("the world exists");
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)

@@ -1,12 +1,14 @@
 //! Signatures: `auth_jwt` with keys and tokens made here. What is measured is the whole authentication, from the head to the
-//! principal, in a fresh instance and with the decision cache off; the server has seen the issuer's key before.
+//! principal, in a fresh instance and with the decision cache off; the server has seen the issuer's key before. `native` is the
+//! check of the signature alone, without any plugin: what of the figure is the machine's.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::chain;
 use crate::report::Report;
-use crate::requests;
+use crate::requests::{self, Times};
 use crate::setting::{Isolation, Setting};
 use crate::{Only, Result};
 
@@ -40,6 +42,7 @@ pub(crate) async fn measure(setting: &Setting, only: &Only, report: &mut Report)
         let tokens = (0..TOKENS).map(|number| signer.token(number)).collect::<Result<Vec<_>>>()?;
         let heads = (0..).map(|number: usize| requests::head(number, &tokens[number % TOKENS]));
         report.times(name, &chain::authenticate(&gate, heads, only.requests).await?);
+        report.times(&format!("{name}_native"), &signer.native(&tokens, only.requests)?);
     }
     Ok(())
 }
@@ -90,6 +93,26 @@ impl Signer {
         let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
         let signature = self.sign(signed.as_bytes())?;
         Ok(Secret::new(format!("{signed}.{}", encode(signature))))
+    }
+
+    /// Checks the signatures of tokens with the library and the kind of key that the host does it with.
+    fn native(&self, tokens: &[Secret], count: usize) -> Result<Times> {
+        let key = match self {
+            Self::Rsa(pair) => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())?,
+            Self::P256(pair) => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref())?,
+        };
+        let parts = tokens.iter().map(|token| {
+            let (signed, signature) = token.expose().rsplit_once('.').ok_or("a token without a signature")?;
+            Ok((signed, URL_SAFE_NO_PAD.decode(signature)?))
+        });
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let mut times = Vec::with_capacity(count);
+        for (signed, signature) in parts.iter().cycle().take(count) {
+            let started = Instant::now();
+            key.verify_sig(signed.as_bytes(), signature)?;
+            times.push(started.elapsed());
+        }
+        Ok(Times::of(times))
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {

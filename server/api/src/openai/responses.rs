@@ -2,6 +2,7 @@
 
 mod input;
 mod items;
+mod namespaces;
 mod reasoning;
 mod request;
 mod response;
@@ -35,7 +36,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
         let answer = sse::respond(generation, encoder, call.app.config().keep_alive);
         return Ok(permit.answer(naming(answer, &left_out)));
     }
-    let mut items = items::Items::default();
+    let mut items = items::Items::new(head.namespaces());
     loop {
         let (_, event) = generation.next().await?;
         if let Some(finished) = items.push(event, |_, _| {}) {

@@ -120,6 +120,53 @@ async fn hosted_tools_are_left_out_and_named() {
     }
 }
 
+/// As Codex declares its own.
+#[tokio::test]
+async fn functions_of_a_namespace_are_spelled_for_the_model_and_told_apart_for_the_client() {
+    let schema = json!({ "type": "object" });
+    let body = json!({
+        "input": [
+            { "role": "user", "content": "close them" },
+            { "type": "function_call", "call_id": "c1", "namespace": "agents", "name": "close", "arguments": "{}" },
+            { "type": "function_call_output", "call_id": "c1", "output": "closed" },
+        ],
+        "tools": [
+            { "type": "function", "name": "close", "description": "A door.", "parameters": schema },
+            { "type": "namespace", "name": "agents", "description": "About agents.", "tools": [
+                { "type": "function", "name": "close", "description": "One of them.", "parameters": schema },
+            ] },
+        ],
+        "tool_choice": { "type": "function", "namespace": "agents", "name": "close" },
+    });
+    for stream in [false, true] {
+        let engine = FakeEngine::says(vec![
+            call(0, Some(("call_1", "agents__close")), "{}"),
+            call(1, Some(("call_2", "close")), "{}"),
+            finished(FinishReason::ToolCalls),
+        ]);
+        let mut body = body.clone();
+        body["stream"] = stream.into();
+        let answered = answer(&app(&engine), post(PATH, &body)).await;
+        assert_eq!(answered.status, StatusCode::OK, "{}", answered.body);
+        let mlx_gate_core::Prompt::Chat(asked) = engine.asked().prompt else { panic!("a conversation") };
+        let offered = |at: usize, key: &str| asked.tools[at]["function"][key].clone();
+        assert_eq!((offered(0, "name"), offered(1, "name")), (json!("close"), json!("agents__close")));
+        assert_eq!(offered(1, "description"), "About agents.\n\nOne of them.");
+        assert_eq!(asked.messages[1].tool_calls[0].name, "agents__close");
+        assert_eq!(asked.tool_choice, mlx_gate_core::ToolChoice::Function("agents__close".to_owned()));
+        let last = answered.body.lines().rev().find_map(|line| line.strip_prefix("data: "));
+        let whole = match last {
+            Some(event) => serde_json::from_str::<Value>(event).unwrap()["response"].clone(),
+            None => answered.json(),
+        };
+        let called =
+            |at: usize| (whole["output"][at]["namespace"].clone(), whole["output"][at]["name"].clone());
+        assert_eq!(called(0), (json!("agents"), json!("close")));
+        assert_eq!(called(1), (Value::Null, json!("close")));
+        assert_eq!(whole["tools"], body["tools"]);
+    }
+}
+
 #[tokio::test]
 async fn an_error_has_openais_shape() {
     let engine = FakeEngine::says(Vec::new());

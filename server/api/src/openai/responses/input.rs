@@ -3,6 +3,7 @@
 use mlx_gate_core::{Message, Role, ToolCall};
 use serde_json::Value;
 
+use super::namespaces::spelled;
 use super::reasoning;
 use crate::error::{Error, clipped};
 use crate::fields::{self, Fields};
@@ -88,6 +89,7 @@ fn function_call(mut fields: Fields) -> Result<ToolCall, Error> {
     let name = fields.required("name", name)?;
     let arguments = fields.string("arguments")?;
     let arguments = fields.required("arguments", arguments)?;
+    let name = spelled(fields.string("namespace")?.as_deref(), &name);
     ours(&mut fields)?;
     fields.finish()?;
     // Templates print arguments as an object; text that is none (a model's slip, sent back) is passed on as it is.

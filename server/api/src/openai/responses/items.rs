@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use mlx_gate_core::{Event, Finished, ToolCallDelta};
 use serde::Serialize;
 
+use super::namespaces::Namespaces;
 use super::reasoning::SEALED;
 use crate::openai::logprobs::ChatToken;
 
@@ -12,6 +13,7 @@ use crate::openai::logprobs::ChatToken;
 #[derive(Default)]
 pub(super) struct Items {
     all: Vec<Item>,
+    namespaces: Namespaces,
     /// The last item goes on.
     open: bool,
     /// Log probabilities of what comes next.
@@ -31,7 +33,7 @@ pub(super) struct Item {
 pub(super) enum Kind {
     Reasoning,
     Message,
-    Call { index: u32, call_id: String, name: String },
+    Call { index: u32, call_id: String, namespace: Option<String>, name: String },
 }
 
 /// What an event did to the last item.
@@ -43,6 +45,11 @@ pub(super) enum Change<'a> {
 }
 
 impl Items {
+    /// No items yet; the namespaces are those of functions that may be called.
+    pub(super) fn new(namespaces: Namespaces) -> Self {
+        Self { namespaces, ..Self::default() }
+    }
+
     /// Takes an event and tells about each change, with the item's place and the item. Gives the end, once it is there.
     pub(super) fn push(
         &mut self,
@@ -54,7 +61,8 @@ impl Items {
             Event::Reasoning(text) => self.grow(&text, Kind::Reasoning, &mut tell),
             Event::ToolCall(ToolCallDelta { index, opening, arguments }) => {
                 let (call_id, name) = opening.unwrap_or_default();
-                self.grow(&arguments, Kind::Call { index, call_id, name }, &mut tell);
+                let (namespace, name) = self.namespaces.split(name);
+                self.grow(&arguments, Kind::Call { index, call_id, namespace, name }, &mut tell);
             }
             Event::Logprobs(tokens) => self.logprobs.extend(tokens.into_iter().map(ChatToken::from)),
             Event::Finished(finished) => {
@@ -144,6 +152,8 @@ pub(super) enum Wire<'a> {
         id: &'a str,
         status: Status,
         call_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<&'a str>,
         name: &'a str,
         arguments: &'a str,
     },
@@ -178,8 +188,9 @@ impl Item {
                 Wire::Reasoning { id, status, summary: [], content, encrypted_content }
             }
             Kind::Message => Wire::Message { id, status, role: "assistant", content },
-            Kind::Call { call_id, name, .. } => {
-                Wire::FunctionCall { id, status, call_id, name, arguments: text }
+            Kind::Call { call_id, namespace, name, .. } => {
+                let namespace = namespace.as_deref();
+                Wire::FunctionCall { id, status, call_id, namespace, name, arguments: text }
             }
         }
     }

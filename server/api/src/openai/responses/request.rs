@@ -90,7 +90,8 @@ impl ResponsesRequest {
         echo.insert("top_logprobs".to_owned(), logprobs.unwrap_or(0).into());
         echo.insert("tool_choice".to_owned(), tools.choice_echo.clone());
         echo.insert("tools".to_owned(), tools.echo.clone().into());
-        let echo = Echo { fields: echo, seals_reasoning: include.sealed_reasoning };
+        let namespaces = tools.namespaces.clone();
+        let echo = Echo { fields: echo, seals_reasoning: include.sealed_reasoning, namespaces };
         Ok(Self {
             model,
             messages,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::items::{Items, Status, Wire};
+use super::namespaces::Namespaces;
 use crate::error::{Answer, Kind};
 
 /// What all states of one response have in common.
@@ -22,6 +23,8 @@ pub(super) struct Echo {
     pub(super) fields: Map<String, Value>,
     /// Reasoning is given in a form to be sent back, too.
     pub(super) seals_reasoning: bool,
+    /// What calls are told apart by.
+    pub(super) namespaces: Namespaces,
 }
 
 /// A `response` object.
@@ -93,6 +96,11 @@ impl Head {
     /// Whether reasoning items carry what they say in a form to be sent back.
     pub(super) const fn seals_reasoning(&self) -> bool {
         self.echo.seals_reasoning
+    }
+
+    /// Of the functions that may be called.
+    pub(super) fn namespaces(&self) -> Namespaces {
+        self.echo.namespaces.clone()
     }
 
     /// The response before anything was generated.

@@ -79,7 +79,8 @@ struct DoneCall<'a> {
 
 impl Events {
     pub(super) fn new(head: Head) -> Self {
-        Self { head, items: Items::default(), number: 0 }
+        let items = Items::new(head.namespaces());
+        Self { head, items, number: 0 }
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use mlx_gate_core::ToolChoice;
 use serde_json::{Map, Value, json};
 
+use super::namespaces::{Namespaces, spelled};
 use crate::error::{Error, clipped};
 use crate::fields::{self, Fields};
 
@@ -19,6 +20,8 @@ pub(super) struct Tools {
     pub(super) offered: Vec<Value>,
     /// The same, as the client wrote them.
     pub(super) echo: Vec<Value>,
+    /// Those of the functions that stand in one.
+    pub(super) namespaces: Namespaces,
     /// Hosted tools that were declared.
     pub(super) left_out: Vec<&'static str>,
     pub(super) choice: ToolChoice,
@@ -32,6 +35,7 @@ impl Tools {
         let mut tools = Self {
             offered: Vec::new(),
             echo: Vec::new(),
+            namespaces: Namespaces::default(),
             left_out: Vec::new(),
             choice: ToolChoice::Auto,
             choice_echo: json!("auto"),
@@ -65,15 +69,45 @@ impl Tools {
             self.left_out.push(hosted);
             return Ok(());
         }
-        if kind != "function" {
-            let problem = format!(
-                "'{}' is a tool of OpenAI's own; only tools of type 'function' are supported",
-                clipped(&kind)
-            );
-            return Err(fields::unsupported(tool.path("type"), problem));
+        match kind.as_str() {
+            "function" => self.offered.push(function(tool, None)?),
+            "namespace" => self.declare_all(tool)?,
+            _ => {
+                let problem = format!(
+                    "'{}' is a tool of OpenAI's own; only tools of type 'function' are supported, and 'namespace' with \
+                     functions in it",
+                    clipped(&kind)
+                );
+                return Err(fields::unsupported(tool.path("type"), problem));
+            }
         }
-        self.offered.push(function(tool)?);
         self.echo.push(value);
+        Ok(())
+    }
+
+    /// The functions of a namespace.
+    fn declare_all(&mut self, mut fields: Fields) -> Result<(), Error> {
+        let name = name(&mut fields)?;
+        let description = fields.string("description")?;
+        let (path, listed) = (fields.path("tools"), fields.array("tools")?);
+        let listed = fields.required("tools", listed)?;
+        fields.finish()?;
+        let namespace = Namespace { name, description };
+        for (index, value) in listed.into_iter().enumerate() {
+            let mut tool = Fields::at(format!("{path}[{index}]"), value)?;
+            let kind = tool.choice("type", &["function"])?;
+            tool.required("type", kind)?;
+            let path = tool.path("name");
+            let function = function(tool, Some(&namespace))?;
+            let called = name_of(&function).unwrap_or_default();
+            if self.offered.iter().any(|other| name_of(other) == Some(called)) {
+                let problem = format!("to the model this is '{}', as another function is", clipped(called));
+                return Err(fields::invalid(path, problem));
+            }
+            let name = called.strip_prefix(&spelled(Some(&namespace.name), "")).unwrap_or(called);
+            self.namespaces.insert(&namespace.name, name);
+            self.offered.push(function);
+        }
         Ok(())
     }
 
@@ -122,6 +156,7 @@ impl Tools {
     fn named(&self, fields: &mut Fields) -> Result<String, Error> {
         let name = fields.string("name")?;
         let name = fields.required("name", name)?;
+        let name = spelled(fields.string("namespace")?.as_deref(), &name);
         if self.offered.iter().any(|tool| name_of(tool) == Some(&name)) {
             return Ok(name);
         }
@@ -143,9 +178,17 @@ fn name_of(tool: &Value) -> Option<&str> {
     tool["function"]["name"].as_str()
 }
 
-/// `{"name", "description", "parameters", "strict"}`, without the type.
-fn function(mut fields: Fields) -> Result<Value, Error> {
-    const LONGEST: usize = 128;
+/// Longest name of a function or namespace, in bytes.
+const LONGEST: usize = 128;
+
+/// What functions have in common that stand in one.
+struct Namespace {
+    name: String,
+    description: Option<String>,
+}
+
+/// `name`, of a function or a namespace.
+fn name(fields: &mut Fields) -> Result<String, Error> {
     let name = fields.string("name")?;
     let name = fields.required("name", name)?;
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -153,7 +196,21 @@ fn function(mut fields: Fields) -> Result<Value, Error> {
         let problem = format!("expected 1 to {LONGEST} letters, digits, underscores, hyphens or dots");
         return Err(fields::invalid(fields.path("name"), problem));
     }
-    let description = fields.string("description")?;
+    Ok(name)
+}
+
+/// `{"name", "description", "parameters", "strict"}`, without the type. In a namespace it has that one's name too, and what is
+/// said of the namespace is said of it.
+fn function(mut fields: Fields, namespace: Option<&Namespace>) -> Result<Value, Error> {
+    let name = name(&mut fields)?;
+    let name = spelled(namespace.map(|namespace| namespace.name.as_str()), &name);
+    if name.len() > LONGEST {
+        let problem = format!("with its namespace it is longer than {LONGEST} letters");
+        return Err(fields::invalid(fields.path("name"), problem));
+    }
+    let common = namespace.and_then(|namespace| namespace.description.clone());
+    let description = [common, fields.string("description")?].into_iter().flatten().collect::<Vec<_>>();
+    let description = (!description.is_empty()).then(|| description.join("\n\n"));
     let parameters = fields.object("parameters")?;
     let strict = fields.boolean("strict")?;
     fields.only("allowed_callers", &[json!(["direct"])])?;

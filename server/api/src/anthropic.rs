@@ -5,3 +5,4 @@ pub(crate) mod error;
 pub(crate) mod messages;
 pub(crate) mod models;
 mod prompt;
+mod schema;

@@ -31,6 +31,7 @@ mod health;
 mod log;
 mod observe;
 mod openai;
+mod openapi;
 mod peer;
 mod permission;
 mod routes;

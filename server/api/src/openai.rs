@@ -8,6 +8,7 @@ mod logprobs;
 pub(crate) mod models;
 pub(crate) mod options;
 pub(crate) mod responses;
+mod schema;
 pub(crate) mod tokenize;
 pub(crate) mod wire;
 

@@ -8,7 +8,7 @@ use axum::extract::{Extension, MatchedPath, RawPathParams, Request};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{MethodFilter, get, on};
+use axum::routing::{MethodFilter, on};
 use axum::{RequestExt, Router};
 use mlx_gate_core::{Api, BoxFuture, Dialect, EngineError, ModelCard, Passage};
 
@@ -17,8 +17,9 @@ use crate::error::{Error, clipped};
 use crate::gate::Entered;
 use crate::log::Record;
 use crate::observe::Context;
+use crate::openapi::Description;
 use crate::permission::Permitted;
-use crate::{App, anthropic, browsers, compression, gate, health, observe, openai};
+use crate::{App, anthropic, browsers, compression, gate, health, observe, openai, openapi};
 
 /// One entry of the table.
 pub(crate) struct Route {
@@ -28,19 +29,22 @@ pub(crate) struct Route {
     pub(crate) dialect: Option<Dialect>,
     pub(crate) api: Api,
     handler: Handler,
+    /// What `/openapi.json` says of it.
+    pub(crate) describe: fn() -> Description,
 }
 
 /// The type sees to it that no handler answers without the gate's leave: only a permit makes a [`Permitted`].
 type Handler = fn(Call, Body) -> BoxFuture<'static, Result<Permitted, Error>>;
 
 /// Everything the server does for a caller.
-pub(crate) static ROUTES: [Route; 9] = [
+pub(crate) static ROUTES: [Route; 10] = [
     Route {
         method: Method::POST,
         path: "/v1/chat/completions",
         dialect: Some(Dialect::OpenAi),
         api: Api::Chat,
         handler: |call, body| Box::pin(openai::chat::create(call, body)),
+        describe: openai::chat::describe,
     },
     Route {
         method: Method::POST,
@@ -48,6 +52,7 @@ pub(crate) static ROUTES: [Route; 9] = [
         dialect: Some(Dialect::OpenAi),
         api: Api::Completion,
         handler: |call, body| Box::pin(openai::completions::create(call, body)),
+        describe: openai::completions::describe,
     },
     Route {
         method: Method::POST,
@@ -55,6 +60,7 @@ pub(crate) static ROUTES: [Route; 9] = [
         dialect: Some(Dialect::OpenAi),
         api: Api::Response,
         handler: |call, body| Box::pin(openai::responses::create(call, body)),
+        describe: openai::responses::describe,
     },
     Route {
         method: Method::POST,
@@ -62,6 +68,7 @@ pub(crate) static ROUTES: [Route; 9] = [
         dialect: Some(Dialect::Anthropic),
         api: Api::Message,
         handler: |call, body| Box::pin(anthropic::messages::create(call, body)),
+        describe: anthropic::messages::describe,
     },
     Route {
         method: Method::POST,
@@ -69,6 +76,7 @@ pub(crate) static ROUTES: [Route; 9] = [
         dialect: Some(Dialect::Anthropic),
         api: Api::CountTokens,
         handler: |call, body| Box::pin(anthropic::count_tokens::count(call, body)),
+        describe: anthropic::count_tokens::describe,
     },
     Route {
         method: Method::GET,
@@ -79,6 +87,7 @@ pub(crate) static ROUTES: [Route; 9] = [
             Dialect::Anthropic => Box::pin(anthropic::models::list(call)),
             Dialect::OpenAi | Dialect::Admin => Box::pin(openai::models::list(call)),
         },
+        describe: anthropic::models::describe_list,
     },
     Route {
         method: Method::GET,
@@ -90,6 +99,7 @@ pub(crate) static ROUTES: [Route; 9] = [
             Dialect::Anthropic => Box::pin(anthropic::models::retrieve(call)),
             Dialect::OpenAi | Dialect::Admin => Box::pin(openai::models::retrieve(call)),
         },
+        describe: anthropic::models::describe_one,
     },
     Route {
         method: Method::POST,
@@ -97,6 +107,7 @@ pub(crate) static ROUTES: [Route; 9] = [
         dialect: Some(Dialect::OpenAi),
         api: Api::Tokenize,
         handler: |call, body| Box::pin(openai::tokenize::tokenize(call, body)),
+        describe: openai::tokenize::describe,
     },
     Route {
         method: Method::POST,
@@ -104,6 +115,16 @@ pub(crate) static ROUTES: [Route; 9] = [
         dialect: Some(Dialect::OpenAi),
         api: Api::Tokenize,
         handler: |call, body| Box::pin(openai::tokenize::detokenize(call, body)),
+        describe: openai::tokenize::describe_detokenize,
+    },
+    Route {
+        method: Method::GET,
+        path: "/openapi.json",
+        dialect: None,
+        // Like the models: what is served here, and nothing of it used.
+        api: Api::Models,
+        handler: |call, _| Box::pin(openapi::get(call)),
+        describe: openapi::describe,
     },
 ];
 
@@ -157,12 +178,8 @@ pub(crate) fn router(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), observe::observe));
 
     // Only GET (and with it HEAD) of these two is open: any other method falls through to the gate.
-    let router = Router::new()
-        .route("/health", get(health::health).fallback_service(gated.clone()))
-        .route("/ready", get(health::ready).fallback_service(gated.clone()))
-        .fallback_service(gated)
-        .with_state(app.clone())
-        .layer(compression::layer());
+    let router =
+        health::routes(&gated).fallback_service(gated).with_state(app.clone()).layer(compression::layer());
     match browsers::layer(app.config()) {
         Some(layer) => router.layer(layer),
         None => router,

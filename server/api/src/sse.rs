@@ -58,13 +58,24 @@ pub(crate) fn event(out: &mut Vec<u8>, name: &str, value: &impl Serialize) {
 /// Appends one event with JSON data.
 pub(crate) fn data(out: &mut Vec<u8>, value: &impl Serialize) {
     out.extend_from_slice(b"data: ");
+    write(out, value);
+    out.extend_from_slice(b"\n\n");
+}
+
+/// A value as JSON on a line.
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out, value);
+    out
+}
+
+fn write(out: &mut Vec<u8>, value: &impl Serialize) {
     let before = out.len();
     if serde_json::to_writer(&mut *out, value).is_err() {
         // Our wire types serialize always; a half-written value must not reach a client all the same.
         out.truncate(before);
         out.extend_from_slice(b"{}");
     }
-    out.extend_from_slice(b"\n\n");
 }
 
 struct Writer<E> {

@@ -18,6 +18,7 @@ mod gate;
 mod log;
 mod logprobs;
 mod models;
+mod openapi;
 mod phases;
 mod responses;
 mod serve;

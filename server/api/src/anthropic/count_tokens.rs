@@ -2,20 +2,30 @@
 
 use axum::body::Body;
 use mlx_gate_core::{Prompt, Request, Tokenize};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::prompt::{self, Asked};
+use super::schema;
 use crate::error::Error;
 use crate::fields::Fields;
 use crate::generation;
 use crate::openai;
+use crate::openapi::Description;
 use crate::permission::{Authorized, Permitted};
 use crate::routes::Call;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Count {
     input_tokens: usize,
+}
+
+/// What `/openapi.json` says of the route.
+pub(crate) fn describe() -> Description {
+    Description::new("How long a prompt is, in tokens")
+        .takes::<schema::CountRequest>("CountTokensRequest")
+        .answers::<Count>("TokenCount")
 }
 
 pub(crate) async fn count(call: Call, body: Body) -> Result<Permitted, Error> {

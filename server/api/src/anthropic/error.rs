@@ -1,16 +1,18 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::error::{Answer, Kind};
+use crate::sse;
 
 /// Anthropic's own status for a server that has no room at the moment; clients wait and come back.
 const OVERLOADED: u16 = 529;
 
 /// An error as a response to the request of this id.
 pub(crate) fn response(answer: Answer, request_id: &str) -> Response {
-    let mut response = Response::new(body(&answer, request_id).to_string().into());
+    let mut response = Response::new(sse::json(&body(&answer, request_id)).into());
     *response.status_mut() = if is_overloaded(&answer) {
         StatusCode::from_u16(OVERLOADED).unwrap_or(answer.status)
     } else {
@@ -21,20 +23,38 @@ pub(crate) fn response(answer: Answer, request_id: &str) -> Response {
     response
 }
 
-/// `{"type": "error", "error": {"type", "message", "details"}, "request_id"}`, also an event inside a stream.
-///
-/// `details.error_code` is where Anthropic's clients look for a code finer than the type; `param` is ours.
-pub(crate) fn body(answer: &Answer, request_id: &str) -> Value {
-    let mut details = Map::new();
-    details.insert("error_code".to_owned(), json!(answer.code));
-    if let Some(param) = &answer.param {
-        details.insert("param".to_owned(), json!(field(param)));
+/// The body of an error, also the data of an event inside a stream.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Body<'a> {
+    r#type: &'static str,
+    error: Inner<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Inner<'a> {
+    r#type: &'static str,
+    /// What happened, and what to do.
+    message: &'a str,
+    details: Details<'a>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Details<'a> {
+    /// What happened, for programs: where Anthropic's clients look for a code finer than the type.
+    error_code: &'a str,
+    /// The field at fault, `messages[0].role` for instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param: Option<&'a str>,
+}
+
+pub(crate) fn body<'a>(answer: &'a Answer, request_id: &'a str) -> Body<'a> {
+    let details = Details { error_code: &answer.code, param: answer.param.as_deref().map(field) };
+    Body {
+        r#type: "error",
+        error: Inner { r#type: kind(answer), message: &answer.message, details },
+        request_id,
     }
-    json!({
-        "type": "error",
-        "error": { "type": kind(answer), "message": answer.message, "details": details },
-        "request_id": request_id,
-    })
 }
 
 fn is_overloaded(answer: &Answer) -> bool {

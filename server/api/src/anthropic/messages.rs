@@ -7,12 +7,22 @@ mod wire;
 
 use axum::body::Body;
 
+use crate::anthropic::schema;
 use crate::error::Error;
 use crate::generation::Generation;
 use crate::openai;
+use crate::openapi::Description;
 use crate::permission::Permitted;
 use crate::routes::Call;
 use crate::sse;
+
+/// What `/openapi.json` says of the route.
+pub(crate) fn describe() -> Description {
+    Description::new("Answer a conversation")
+        .takes::<schema::MessagesRequest>("MessageRequest")
+        .answers::<wire::Message<'static>>("Message")
+        .streams::<stream::Wire<'static>>("MessageEvent")
+}
 
 pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;

@@ -2,11 +2,14 @@
 
 use jiff::Timestamp;
 use mlx_gate_core::{ModelCard, Operation};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::error::{Error, clipped};
 use crate::fields;
 use crate::openai::{models, wire};
+use crate::openapi::Description;
 use crate::permission::{Authorized, Permitted};
 use crate::routes::Call;
 
@@ -16,7 +19,7 @@ const PAGE: usize = 20;
 /// Most models of one page.
 const LONGEST_PAGE: usize = 1000;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Page<'a> {
     data: Vec<Model<'a>>,
     has_more: bool,
@@ -24,7 +27,7 @@ struct Page<'a> {
     last_id: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Model<'a> {
     r#type: &'static str,
     id: &'a str,
@@ -46,6 +49,25 @@ impl<'a> From<&'a ModelCard> for Model<'a> {
             max_input_tokens: card.context_length,
         }
     }
+}
+
+/// What `/openapi.json` says of `/v1/models`, for clients of both dialects.
+pub(crate) fn describe_list() -> Description {
+    let page = json!({ "type": "integer", "minimum": 1, "maximum": LONGEST_PAGE });
+    let id = json!({ "type": "string" });
+    Description::new("The models the caller may use")
+        .answers::<models::Models<'static>>("ModelList")
+        .answers::<Page<'static>>("ModelPage")
+        .query("limit", page, "Models of a page; only with `anthropic-version`")
+        .query("after_id", id.clone(), "The page behind this model; only with `anthropic-version`")
+        .query("before_id", id, "The page before this model; only with `anthropic-version`")
+}
+
+/// What `/openapi.json` says of `/v1/models/{id}`, for clients of both dialects.
+pub(crate) fn describe_one() -> Description {
+    Description::new("One model")
+        .answers::<models::Model<'static>>("Model")
+        .answers::<Model<'static>>("AnthropicModel")
 }
 
 /// A page of the models the caller may use; the others are not there.

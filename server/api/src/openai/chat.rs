@@ -3,6 +3,7 @@
 mod messages;
 mod request;
 mod response;
+mod schema;
 mod tools;
 
 use axum::body::Body;
@@ -10,6 +11,7 @@ use axum::body::Body;
 use super::wire;
 use crate::error::Error;
 use crate::generation::Generation;
+use crate::openapi::Description;
 use crate::permission::Permitted;
 use crate::routes::Call;
 use crate::sse;
@@ -17,6 +19,14 @@ use crate::sse;
 pub(super) use messages::read as read_messages;
 pub(super) use request::template_options;
 pub(super) use tools::offered as read_tools;
+
+/// What `/openapi.json` says of the route.
+pub(crate) fn describe() -> Description {
+    Description::new("Answer a conversation")
+        .takes::<schema::Request>("ChatCompletionRequest")
+        .answers::<response::Completion>("ChatCompletion")
+        .streams::<response::ChatChunk>("ChatCompletionChunk")
+}
 
 pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;

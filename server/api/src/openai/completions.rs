@@ -2,6 +2,7 @@
 
 mod request;
 mod response;
+mod schema;
 
 use axum::body::Body;
 use mlx_gate_core::Prompt;
@@ -10,9 +11,18 @@ use super::options::check_grammar;
 use super::wire;
 use crate::error::Error;
 use crate::generation::Generation;
+use crate::openapi::Description;
 use crate::permission::Permitted;
 use crate::routes::Call;
 use crate::sse;
+
+/// What `/openapi.json` says of the route.
+pub(crate) fn describe() -> Description {
+    Description::new("Continue a text")
+        .takes::<schema::Request>("CompletionRequest")
+        .answers::<response::Completion>("Completion")
+        .streams::<response::TextChunk>("CompletionChunk")
+}
 
 pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;

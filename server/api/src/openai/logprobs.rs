@@ -1,27 +1,30 @@
 //! Log probabilities on the wire: chat completions' shape, and the older one of completions.
 
+use std::collections::BTreeMap;
+
 use mlx_gate_core::TokenLogprob;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 /// What OpenAI writes for a token whose probability is 0: JSON has no minus infinity.
 const LOWEST: f32 = -9999.0;
 
 /// `logprobs` of a chat completion's choice.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ChatLogprobs {
     content: Vec<ChatToken>,
     refusal: Option<()>,
 }
 
 /// One token of it, which a response's `output_text` has too.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ChatToken {
     #[serde(flatten)]
     token: Alternative,
     top_logprobs: Vec<Alternative>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Alternative {
     token: String,
     logprob: f32,
@@ -48,11 +51,12 @@ impl From<TokenLogprob> for ChatToken {
 }
 
 /// `logprobs` of a completion's choice: lists side by side.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct TextLogprobs {
     tokens: Vec<String>,
     token_logprobs: Vec<f32>,
     /// Likeliest tokens by name. The token chosen is always among them.
+    #[schemars(with = "Vec<BTreeMap<String, f32>>")]
     top_logprobs: Vec<ByName>,
     /// Where each token begins in the choice's text, in characters.
     text_offset: Vec<usize>,

@@ -1,6 +1,7 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`.
 
 use mlx_gate_core::{Capabilities as Capable, EngineError, ModelCard, Operation};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{options, wire};
@@ -8,15 +9,15 @@ use crate::error::{Error, clipped};
 use crate::permission::{Authorized, Permit, Permitted};
 use crate::routes::Call;
 
-#[derive(Serialize)]
-struct Models<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Models<'a> {
     object: &'static str,
     data: Vec<Model<'a>>,
 }
 
 /// OpenAI's fields, then ours.
-#[derive(Serialize)]
-struct Model<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Model<'a> {
     id: &'a str,
     object: &'static str,
     created: u64,
@@ -26,7 +27,7 @@ struct Model<'a> {
     capabilities: Capabilities,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any mix of them exists")]
 struct Capabilities {
     chat: bool,

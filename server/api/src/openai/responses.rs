@@ -6,6 +6,7 @@ mod namespaces;
 mod reasoning;
 mod request;
 mod response;
+mod schema;
 mod stream;
 mod text;
 mod tools;
@@ -17,12 +18,21 @@ use axum::response::Response;
 use super::wire;
 use crate::error::Error;
 use crate::generation::Generation;
+use crate::openapi::Description;
 use crate::permission::Permitted;
 use crate::routes::Call;
 use crate::sse;
 
 /// Response header that names the tools a client has declared and the model was not offered.
 const TOOLS_NOT_OFFERED: &str = "x-tools-not-offered";
+
+/// What `/openapi.json` says of the route.
+pub(crate) fn describe() -> Description {
+    Description::new("Answer a conversation, in OpenAI's newer API")
+        .takes::<schema::Request>("ResponseRequest")
+        .answers::<response::Response<'static>>("Response")
+        .streams::<stream::AnyEvent<'static>>("ResponseEvent")
+}
 
 pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;

@@ -1,18 +1,22 @@
 //! `POST /tokenize` and `POST /detokenize`, in vLLM's shapes.
 
+mod schema;
+
 use axum::body::Body;
 use mlx_gate_core::{Conversation, Operation, Prompt, Tokenize};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fields::{self, Fields};
 use super::{chat, options, wire};
 use crate::error::Error;
+use crate::openapi::Description;
 use crate::permission::{Authorized, Permitted};
 use crate::routes::Call;
 
 /// Answer of `/tokenize`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Encoded {
     count: usize,
     max_model_len: u32,
@@ -21,9 +25,23 @@ struct Encoded {
 }
 
 /// Answer of `/detokenize`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Decoded {
     prompt: String,
+}
+
+/// What `/openapi.json` says of `/tokenize`.
+pub(crate) fn describe() -> Description {
+    Description::new("The tokens of a text or a conversation")
+        .takes::<schema::Encode>("TokenizeRequest")
+        .answers::<Encoded>("Tokens")
+}
+
+/// What `/openapi.json` says of `/detokenize`.
+pub(crate) fn describe_detokenize() -> Description {
+    Description::new("The text of tokens")
+        .takes::<schema::Decode>("DetokenizeRequest")
+        .answers::<Decoded>("Text")
 }
 
 /// The tokens of a text, or of messages as the model's chat template writes them.

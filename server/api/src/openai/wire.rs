@@ -6,6 +6,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use mlx_gate_core::{EngineError, FinishReason, Usage};
+use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -14,7 +15,7 @@ use crate::error::{Answer, Error};
 use crate::sse;
 
 /// `usage` of a response.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub(crate) struct WireUsage {
     prompt_tokens: u32,
     completion_tokens: u32,
@@ -23,12 +24,12 @@ pub(crate) struct WireUsage {
     completion_tokens_details: CompletionDetails,
 }
 
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 struct PromptDetails {
     cached_tokens: u32,
 }
 
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 struct CompletionDetails {
     reasoning_tokens: u32,
 }
@@ -46,7 +47,7 @@ impl From<Usage> for WireUsage {
 }
 
 /// What all responses and chunks of one request begin with.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Head {
     id: String,
     object: &'static str,
@@ -54,6 +55,7 @@ pub(crate) struct Head {
     model: String,
     system_fingerprint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["default"]))]
     service_tier: Option<&'static str>,
 }
 
@@ -91,8 +93,8 @@ pub(crate) struct ChunkWriter {
 }
 
 /// A chunk; `C` is the dialect object's kind of choice.
-#[derive(Serialize)]
-struct Chunk<'a, C> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Chunk<'a, C> {
     #[serde(flatten)]
     head: &'a Head,
     choices: &'a [C],
@@ -101,7 +103,7 @@ struct Chunk<'a, C> {
 }
 
 /// `usage` of a chunk: with `include_usage` it is `null` in all chunks but the last, without it is absent.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum ChunkUsage {
     #[serde(skip)]

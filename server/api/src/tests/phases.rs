@@ -44,14 +44,14 @@ fn good(route: &Route) -> Request<Body> {
         "/v1/messages/count_tokens" => {
             post(route.path, &json!({ "messages": [{ "role": "user", "content": "x" }] }))
         }
-        "/v1/models" => request("GET", route.path, ""),
+        "/v1/models" | "/openapi.json" => request("GET", route.path, ""),
         "/v1/models/{*id}" => request("GET", "/v1/models/org/plain", ""),
         "/detokenize" => post(route.path, &json!({ "tokens": [1] })),
         other => panic!("say how a good request to {other} looks"),
     }
 }
 
-fn denial(phase: Phase) -> Refusal {
+pub(super) fn denial(phase: Phase) -> Refusal {
     let denial = Denial { status: 403, code: "no".to_owned(), ..Denial::default() };
     Refusal::Denied { plugin: "p".to_owned(), phase, denial }
 }

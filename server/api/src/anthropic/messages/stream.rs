@@ -1,4 +1,5 @@
 use mlx_gate_core::{Event, Finished, ToolCallDelta, Usage};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Map;
 
@@ -31,9 +32,9 @@ enum Open {
     Call(u32),
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Wire<'a> {
+pub(super) enum Wire<'a> {
     MessageStart { message: Message<'a> },
     ContentBlockStart { index: u32, content_block: Block },
     Ping,
@@ -43,9 +44,9 @@ enum Wire<'a> {
     MessageStop,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type")]
-enum Delta {
+pub(super) enum Delta {
     #[serde(rename = "thinking_delta")]
     Thinking { thinking: String },
     #[serde(rename = "signature_delta")]

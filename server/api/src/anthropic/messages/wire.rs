@@ -1,6 +1,7 @@
 //! Shapes that whole answers and streams share.
 
 use mlx_gate_core::{FinishReason, Finished, Usage};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -34,7 +35,7 @@ impl Head {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Message<'a> {
     id: &'a str,
     r#type: &'static str,
@@ -47,7 +48,7 @@ pub(super) struct Message<'a> {
 }
 
 /// A content block of an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Block {
     Thinking { thinking: String, signature: String },
@@ -56,8 +57,9 @@ pub(super) enum Block {
 }
 
 /// How a message ended; nothing but `null` as long as it has not.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, JsonSchema)]
 pub(super) struct End {
+    #[schemars(extend("enum" = ["end_turn", "max_tokens", "stop_sequence", "tool_use", null]))]
     stop_reason: Option<&'static str>,
     stop_sequence: Option<String>,
 }
@@ -76,7 +78,7 @@ impl From<Option<Finished>> for End {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireUsage {
     #[serde(flatten)]
     tokens: Totals,
@@ -84,7 +86,7 @@ struct WireUsage {
 }
 
 /// `usage` as the last events of a stream have it: totals.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Totals {
     /// Those that were not in a cache.
     input_tokens: u32,
@@ -94,7 +96,7 @@ pub(super) struct Totals {
     output_tokens_details: OutputDetails,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OutputDetails {
     thinking_tokens: u32,
 }

@@ -1,13 +1,14 @@
 use mlx_gate_core::{Event, TokenLogprob, ToolCallDelta, Usage};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Answer;
 use crate::openai::logprobs::ChatLogprobs;
-use crate::openai::wire::{ChunkWriter, Head, WireUsage, finish_reason};
+use crate::openai::wire::{Chunk, ChunkWriter, Head, WireUsage, finish_reason};
 use crate::sse::Encoder;
 
 /// A `chat.completion`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Completion {
     #[serde(flatten)]
     head: Head,
@@ -15,15 +16,16 @@ pub(super) struct Completion {
     usage: WireUsage,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Choice {
     index: u32,
     message: Message,
     logprobs: Option<ChatLogprobs>,
+    #[schemars(extend("enum" = ["stop", "length", "tool_calls"]))]
     finish_reason: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Message {
     role: &'static str,
     content: Option<String>,
@@ -34,14 +36,14 @@ struct Message {
     tool_calls: Vec<ToolCall>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ToolCall {
     id: String,
     r#type: &'static str,
     function: Function,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Function {
     name: String,
     arguments: String,
@@ -121,15 +123,16 @@ impl Gathered {
 }
 
 /// The choice of a `chat.completion.chunk`.
-#[derive(Serialize)]
-struct ChunkChoice {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ChunkChoice {
     index: u32,
     delta: Delta,
     logprobs: Option<ChatLogprobs>,
+    #[schemars(extend("enum" = ["stop", "length", "tool_calls", null]))]
     finish_reason: Option<&'static str>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, JsonSchema)]
 struct Delta {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
@@ -141,7 +144,7 @@ struct Delta {
     tool_calls: Option<[CallDelta; 1]>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct CallDelta {
     index: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +154,7 @@ struct CallDelta {
     function: FunctionDelta,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct FunctionDelta {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -170,6 +173,9 @@ impl From<ToolCallDelta> for CallDelta {
         }
     }
 }
+
+/// A `chat.completion.chunk`.
+pub(super) type ChatChunk = Chunk<'static, ChunkChoice>;
 
 /// Writes the chunks of an answer that streams.
 pub(super) struct Chunks {

@@ -1,13 +1,14 @@
 use mlx_gate_core::{Event, TokenLogprob, Usage};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Answer;
 use crate::openai::logprobs::{Offset, TextLogprobs};
-use crate::openai::wire::{ChunkWriter, Head, WireUsage, finish_reason};
+use crate::openai::wire::{Chunk, ChunkWriter, Head, WireUsage, finish_reason};
 use crate::sse::Encoder;
 
 /// A `text_completion`; chunks of a stream have the same shape.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Completion {
     #[serde(flatten)]
     head: Head,
@@ -15,11 +16,12 @@ pub(super) struct Completion {
     usage: WireUsage,
 }
 
-#[derive(Serialize)]
-struct Choice {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Choice {
     index: u32,
     text: String,
     logprobs: Option<TextLogprobs>,
+    #[schemars(extend("enum" = ["stop", "length", null]))]
     finish_reason: Option<&'static str>,
 }
 
@@ -73,6 +75,9 @@ impl Collected {
         }
     }
 }
+
+/// A chunk of a completion that streams.
+pub(super) type TextChunk = Chunk<'static, Choice>;
 
 /// Writes the chunks of a completion that streams.
 pub(super) struct Chunks {

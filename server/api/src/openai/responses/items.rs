@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use mlx_gate_core::{Event, Finished, ToolCallDelta};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::namespaces::Namespaces;
@@ -132,7 +133,7 @@ impl Kind {
 }
 
 /// An item on the wire.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Wire<'a> {
     Reasoning {
@@ -159,7 +160,7 @@ pub(super) enum Wire<'a> {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
     InProgress,
@@ -168,7 +169,7 @@ pub(super) enum Status {
 }
 
 /// A content part.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part<'a> {
     ReasoningText { text: &'a str },

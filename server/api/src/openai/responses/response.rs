@@ -1,6 +1,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlx_gate_core::{FinishReason, Finished, Usage};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -28,13 +29,14 @@ pub(super) struct Echo {
 }
 
 /// A `response` object.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Response<'a> {
     id: &'a str,
     object: &'static str,
     created_at: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     completed_at: Option<u64>,
+    #[schemars(extend("enum" = ["in_progress", "completed", "incomplete", "failed"]))]
     status: &'static str,
     error: Option<Failure<'a>>,
     incomplete_details: Option<Incomplete>,
@@ -45,18 +47,18 @@ pub(super) struct Response<'a> {
     echo: &'a Map<String, Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Failure<'a> {
     code: &'a str,
     message: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Incomplete {
     reason: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WireUsage {
     input_tokens: u32,
     input_tokens_details: InputDetails,
@@ -65,13 +67,13 @@ struct WireUsage {
     total_tokens: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct InputDetails {
     cached_tokens: u32,
     cache_write_tokens: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OutputDetails {
     reasoning_tokens: u32,
 }

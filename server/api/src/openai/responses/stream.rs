@@ -1,4 +1,5 @@
 use mlx_gate_core::{Event, FinishReason, Usage};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::items::{Change, Item, Items, Kind, Part, Status, Wire};
@@ -16,27 +17,40 @@ pub(super) struct Events {
 }
 
 /// An event; `B` is what its type has beside type and number.
-#[derive(Serialize)]
-struct Numbered<'a, B> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Numbered<'a, B> {
     r#type: &'a str,
     sequence_number: u32,
     #[serde(flatten)]
     body: B,
 }
 
-#[derive(Serialize)]
-struct Whole<'a> {
+/// What the events of a stream are, for `/openapi.json`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "events are written as they come, and never gathered")]
+pub(super) enum AnyEvent<'a> {
+    Whole(Numbered<'a, Whole<'a>>),
+    Item(Numbered<'a, OfItem<'a>>),
+    Part(Numbered<'a, OfPart<'a>>),
+    Growth(Numbered<'a, Growth<'a>>),
+    DoneText(Numbered<'a, DoneText<'a>>),
+    DoneCall(Numbered<'a, DoneCall<'a>>),
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Whole<'a> {
     response: Response<'a>,
 }
 
-#[derive(Serialize)]
-struct OfItem<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OfItem<'a> {
     output_index: usize,
     item: Wire<'a>,
 }
 
 /// About an item, or the one content part it has.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Place<'a> {
     item_id: &'a str,
     output_index: usize,
@@ -44,15 +58,15 @@ struct Place<'a> {
     content_index: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct OfPart<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct OfPart<'a> {
     #[serde(flatten)]
     place: Place<'a>,
     part: Part<'a>,
 }
 
-#[derive(Serialize)]
-struct Growth<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Growth<'a> {
     #[serde(flatten)]
     place: Place<'a>,
     delta: &'a str,
@@ -60,8 +74,8 @@ struct Growth<'a> {
     logprobs: Option<&'a [ChatToken]>,
 }
 
-#[derive(Serialize)]
-struct DoneText<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct DoneText<'a> {
     #[serde(flatten)]
     place: Place<'a>,
     text: &'a str,
@@ -69,8 +83,8 @@ struct DoneText<'a> {
     logprobs: Option<&'a [ChatToken]>,
 }
 
-#[derive(Serialize)]
-struct DoneCall<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct DoneCall<'a> {
     #[serde(flatten)]
     place: Place<'a>,
     name: &'a str,

@@ -1,0 +1,40 @@
+//! What [`super::request`] takes in, as `/openapi.json` has it.
+#![expect(dead_code, reason = "these types are read by `JsonSchema` alone; no request is ever made into one")]
+
+use schemars::JsonSchema;
+
+use crate::openai::schema::Shared;
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Request {
+    prompt: Prompts,
+    #[schemars(flatten)]
+    shared: Shared,
+    #[schemars(range(min = 1))]
+    max_tokens: Option<u64>,
+    #[schemars(range(min = 0, max = 20))]
+    logprobs: Option<u32>,
+    /// Each answer begins with its prompt. Not together with `logprobs`.
+    echo: Option<bool>,
+    /// The same as `n`.
+    #[schemars(range(min = 1, max = 128))]
+    best_of: Option<u32>,
+    #[schemars(extend("enum" = ["", null]))]
+    suffix: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Prompts {
+    Text(String),
+    Tokens(#[schemars(length(min = 1))] Vec<u32>),
+    Several(#[schemars(length(min = 1, max = 128))] Vec<Prompt>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Prompt {
+    Text(String),
+    Tokens(#[schemars(length(min = 1))] Vec<u32>),
+}

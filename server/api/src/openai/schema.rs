@@ -1,0 +1,240 @@
+//! What the readers of this dialect take in, as `/openapi.json` has it. The readers are in `options`, `grammar` and `chat`.
+#![expect(dead_code, reason = "these types are read by `JsonSchema` alone; no request is ever made into one")]
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+
+/// What chat completions and completions share.
+#[derive(JsonSchema)]
+pub(super) struct Shared {
+    /// A served name. Left out, it is the first model.
+    #[schemars(length(max = 512))]
+    model: Option<String>,
+    #[schemars(range(min = 0, max = 2))]
+    temperature: Option<f64>,
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    top_p: Option<f64>,
+    /// 0 and -1 are off.
+    #[schemars(range(min = -1, max = 4_294_967_295_u32))]
+    top_k: Option<i64>,
+    #[schemars(range(min = 0, max = 1))]
+    min_p: Option<f64>,
+    /// Any 64-bit integer.
+    #[schemars(extend("minimum" = i64::MIN, "maximum" = u64::MAX))]
+    seed: Option<i64>,
+    #[schemars(range(max = 100), extend("exclusiveMinimum" = 0))]
+    repetition_penalty: Option<f64>,
+    #[schemars(range(min = -2, max = 2))]
+    presence_penalty: Option<f64>,
+    #[schemars(range(min = -2, max = 2))]
+    frequency_penalty: Option<f64>,
+    logit_bias: Option<BTreeMap<TokenId, Bias>>,
+    stop: Option<Stop>,
+    /// Answers to each prompt.
+    #[schemars(range(min = 1, max = 128))]
+    n: Option<u32>,
+    response_format: Option<ResponseFormat>,
+    structured_outputs: Option<StructuredOutputs>,
+    guided_json: Option<AnySchema>,
+    guided_regex: Option<String>,
+    guided_grammar: Option<String>,
+    #[schemars(length(min = 1))]
+    guided_choice: Option<Vec<String>>,
+    stream: Option<bool>,
+    /// Only with `stream`.
+    stream_options: Option<StreamOptions>,
+    /// Whom the client asks for.
+    #[schemars(length(max = 256))]
+    user: Option<String>,
+    #[schemars(length(max = 256))]
+    safety_identifier: Option<String>,
+    service_tier: Option<ServiceTier>,
+    #[schemars(extend("enum" = [false, null]))]
+    store: Option<bool>,
+    #[schemars(length(max = 256))]
+    prompt_cache_key: Option<String>,
+    #[schemars(extend("maxProperties" = 16))]
+    metadata: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// A token's id as the key of an object.
+#[derive(JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+struct TokenId(#[schemars(regex(pattern = "^[0-9]{1,10}$"))] String);
+
+#[derive(JsonSchema)]
+struct Bias(#[schemars(range(min = -100, max = 100))] f64);
+
+/// Texts that end an answer and are not shown.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Stop {
+    One(StopText),
+    Several(#[schemars(length(max = 16))] Vec<StopText>),
+}
+
+#[derive(JsonSchema)]
+pub(super) struct StopText(#[schemars(length(min = 1))] String);
+
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum ResponseFormat {
+    Text {},
+    JsonObject {},
+    JsonSchema { json_schema: NamedSchema },
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct NamedSchema {
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
+    name: String,
+    description: Option<String>,
+    strict: Option<bool>,
+    schema: AnySchema,
+}
+
+/// vLLM's field: exactly one of `json`, `json_object`, `regex`, `grammar` and `choice`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct StructuredOutputs {
+    json: Option<AnySchema>,
+    json_object: Option<bool>,
+    regex: Option<String>,
+    /// llguidance's variant of Lark.
+    grammar: Option<String>,
+    #[schemars(length(min = 1))]
+    choice: Option<Vec<String>>,
+    #[schemars(extend("enum" = [false, null]))]
+    disable_any_whitespace: Option<bool>,
+}
+
+/// A JSON Schema, or its text.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum AnySchema {
+    Object(Map<String, Value>),
+    Any(bool),
+    Text(String),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct StreamOptions {
+    /// A last chunk carries the usage.
+    include_usage: Option<bool>,
+    #[schemars(extend("enum" = [false, null]))]
+    include_obfuscation: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum ServiceTier {
+    Auto,
+    Default,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum Effort {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    #[schemars(rename = "xhigh")]
+    XHigh,
+}
+
+/// A turn of a conversation.
+#[derive(JsonSchema)]
+#[schemars(tag = "role", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Message {
+    System {
+        content: Content,
+        name: Option<String>,
+    },
+    /// The same as `system`.
+    Developer {
+        content: Content,
+        name: Option<String>,
+    },
+    User {
+        content: Content,
+        name: Option<String>,
+    },
+    /// With `content`, `tool_calls`, or both.
+    Assistant {
+        content: Option<Content>,
+        name: Option<String>,
+        reasoning_content: Option<String>,
+        /// The same as `reasoning_content`, which goes first.
+        reasoning: Option<String>,
+        tool_calls: Option<Vec<ToolCall>>,
+        refusal: Option<()>,
+        audio: Option<()>,
+        function_call: Option<()>,
+        #[schemars(length(max = 0))]
+        annotations: Option<Vec<Value>>,
+    },
+    Tool {
+        content: Content,
+        name: Option<String>,
+        tool_call_id: String,
+    },
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Content {
+    Text(String),
+    /// Each becomes a paragraph.
+    Parts(Vec<TextPart>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum TextPart {
+    Text { text: String },
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct ToolCall {
+    id: String,
+    r#type: Option<OfFunction>,
+    function: CalledFunction,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum OfFunction {
+    Function,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CalledFunction {
+    name: String,
+    /// An object, as JSON text.
+    arguments: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Tool {
+    Function { function: ToolFunction },
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct ToolFunction {
+    #[schemars(regex(pattern = "^[A-Za-z0-9_.-]{1,64}$"))]
+    name: String,
+    description: Option<String>,
+    /// A JSON Schema.
+    parameters: Option<Map<String, Value>>,
+    /// Holds the arguments to `parameters`.
+    strict: Option<bool>,
+}

@@ -24,7 +24,7 @@ use crate::{App, routes};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The name Anthropic's clients know it by.
-const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+pub(crate) const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// Longest request id taken from a client.
 const LONGEST_ID: usize = 128;

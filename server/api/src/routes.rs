@@ -180,10 +180,7 @@ pub(crate) fn router(app: &App) -> Router {
     // Only GET (and with it HEAD) of these two is open: any other method falls through to the gate.
     let router =
         health::routes(&gated).fallback_service(gated).with_state(app.clone()).layer(compression::layer());
-    match browsers::layer(app.config()) {
-        Some(layer) => router.layer(layer),
-        None => router,
-    }
+    browsers::around(router, app.config())
 }
 
 /// The table's entry for a request that the router matched, by path alone: all methods of a path share a dialect.

@@ -12,7 +12,7 @@ mod text;
 mod tools;
 
 use axum::body::Body;
-use axum::http::HeaderValue;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 
 use super::wire;
@@ -24,7 +24,7 @@ use crate::routes::Call;
 use crate::sse;
 
 /// Response header that names the tools a client has declared and the model was not offered.
-const TOOLS_NOT_OFFERED: &str = "x-tools-not-offered";
+pub(crate) const TOOLS_NOT_OFFERED: HeaderName = HeaderName::from_static("x-tools-not-offered");
 
 /// What `/openapi.json` says of the route.
 pub(crate) fn describe() -> Description {

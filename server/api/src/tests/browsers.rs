@@ -63,6 +63,18 @@ async fn an_allowed_page_may_ask_without_a_credential_and_only_ask() {
 }
 
 #[tokio::test]
+async fn options_that_is_no_preflight_goes_through_the_gate() {
+    for missing in ["origin", "access-control-request-method"] {
+        let mut request = preflight(HERE);
+        request.headers_mut().remove(missing);
+        let gate = FakeGate::default();
+        let answered = ask(&config(&["*"]), &gate, request).await;
+        assert_eq!(answered.status, StatusCode::UNAUTHORIZED, "without {missing}");
+        assert!(!gate.seen.phases().is_empty(), "without {missing}");
+    }
+}
+
+#[tokio::test]
 async fn answers_and_refusals_can_be_read_by_an_allowed_page() {
     let body = json!({ "messages": [{ "role": "user", "content": "x" }] });
     for (credential, status) in [(true, StatusCode::OK), (false, StatusCode::UNAUTHORIZED)] {
@@ -75,7 +87,10 @@ async fn answers_and_refusals_can_be_read_by_an_allowed_page() {
             let answered = ask(&config(&[HERE]), &FakeGate::default(), request).await;
             assert_eq!(answered.status, status, "{origin}");
             assert_eq!(answered.header("access-control-allow-origin"), allowed);
-            assert!(answered.header("access-control-expose-headers").contains("x-request-id"));
+            let exposed = answered.header("access-control-expose-headers").split(',').collect::<Vec<_>>();
+            for name in ["x-request-id", "request-id", "retry-after", "x-tools-not-offered"] {
+                assert!(exposed.contains(&name), "{name} in {exposed:?}");
+            }
         }
     }
 }

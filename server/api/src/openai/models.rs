@@ -4,6 +4,7 @@ use mlx_gate_core::{Capabilities as Capable, EngineError, ModelCard, Operation};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::fields;
 use super::{options, wire};
 use crate::error::{Error, clipped};
 use crate::permission::{Authorized, Permit, Permitted};
@@ -65,10 +66,23 @@ impl<'a> From<&'a ModelCard> for Model<'a> {
 
 /// The models the caller may use; the others are not there.
 pub(crate) async fn list(call: Call) -> Result<Permitted, Error> {
+    refuse_pages(call.query.as_deref().unwrap_or_default())?;
     let authorized = Authorized::ask(&call, Operation::new(call.api)).await?;
     let seen = call.app.models().iter().filter(|card| authorized.allows_model(&card.id));
     let response = wire::json(&Models { object: "list", data: seen.map(Model::from).collect() })?;
     Ok(authorized.admit().await?.answer(response))
+}
+
+/// Refuses what pages through Anthropic's list. Other parameters are clients' versions and the like, and ask for nothing.
+fn refuse_pages(query: &str) -> Result<(), Error> {
+    const PAGING: [&str; 3] = ["limit", "after_id", "before_id"];
+    match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| PAGING.contains(&&**name)) {
+        Some((name, _)) => {
+            let problem = "OpenAI's list has no pages; leave it out, or send the header `anthropic-version`";
+            Err(fields::unsupported(name.into_owned(), problem))
+        }
+        None => Ok(()),
+    }
 }
 
 /// One model.

@@ -177,6 +177,8 @@ pub(super) enum Message {
         function_call: Option<()>,
         #[schemars(length(max = 0))]
         annotations: Option<Vec<Value>>,
+        /// LiteLLM's notes on an answer, of no effect.
+        provider_specific_fields: Option<Map<String, Value>>,
     },
     Tool {
         content: Content,

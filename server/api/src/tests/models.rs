@@ -20,6 +20,15 @@ async fn models_are_listed_in_order() {
 }
 
 #[tokio::test]
+async fn a_list_without_pages_has_no_parameters_of_pages() {
+    let app = app(&FakeEngine::says(Vec::new()));
+    for (query, status) in [("client_version=1.0", 200), ("limit=5", 400), ("a=b&before_id=demo", 400)] {
+        let answered = answer(&app, request("GET", &format!("/v1/models?{query}"), "")).await;
+        assert_eq!(answered.status, status, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_model_is_found_by_an_id_with_slashes() {
     let app = app(&FakeEngine::says(Vec::new()));
     for path in ["/v1/models/org/plain", "/v1/models/org%2Fplain"] {

@@ -45,6 +45,8 @@ fn message(mut fields: Fields) -> Result<Message, Error> {
                 fields.only(key, &[])?;
             }
             fields.only("annotations", &[json!([])])?;
+            // LiteLLM's notes on an answer, which come back with it.
+            fields.object("provider_specific_fields")?;
             if message.content.is_none() && message.tool_calls.is_empty() {
                 fields.required("content", None::<()>)?;
             }

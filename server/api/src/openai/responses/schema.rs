@@ -89,6 +89,7 @@ enum OtherItem {
     FunctionCall {
         call_id: String,
         name: String,
+        namespace: Option<String>,
         /// An object, as JSON text.
         arguments: String,
         id: Option<String>,
@@ -182,6 +183,7 @@ enum ReasoningPart {
 #[schemars(untagged)]
 enum Tool {
     Function(Box<FunctionTool>),
+    Namespace(NamespaceTool),
     Hosted(HostedTool),
 }
 
@@ -203,6 +205,18 @@ enum FunctionTool {
         #[schemars(extend("enum" = [false, null]))]
         defer_loading: Option<bool>,
         output_schema: Option<Map<String, Value>>,
+    },
+}
+
+/// Functions that have a name in common.
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum NamespaceTool {
+    Namespace {
+        #[schemars(regex(pattern = "^[A-Za-z0-9_.-]{1,128}$"))]
+        name: String,
+        description: Option<String>,
+        tools: Vec<FunctionTool>,
     },
 }
 
@@ -233,7 +247,7 @@ enum Mode {
 #[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Choice {
-    Function { name: String },
+    Function { name: String, namespace: Option<String> },
     AllowedTools { mode: AllowedMode, tools: Vec<AllowedTool> },
 }
 
@@ -247,7 +261,7 @@ enum AllowedMode {
 #[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum AllowedTool {
-    Function { name: String },
+    Function { name: String, namespace: Option<String> },
 }
 
 #[derive(JsonSchema)]

@@ -57,7 +57,7 @@ async fn what_the_document_names_is_accepted() {
                 let error = answered.error();
                 let param =
                     error["param"].as_str().or(error["details"]["param"].as_str()).unwrap_or_default();
-                println!("{path}: {} {}\n   {sample}", answered.status, error);
+                eprintln!("{path}: {} {}\n   {sample}", answered.status, error);
                 refused.insert((path.clone(), param.to_owned()));
             }
         }

@@ -35,6 +35,29 @@ fn the_anthropic_client_heeds_rate_limits() {
 }
 
 #[test]
+fn langchain_works() {
+    run("python", "langchain_client.py", &[]);
+}
+
+#[test]
+fn pydantic_ai_works() {
+    run("python", "pydantic_ai_client.py", &[]);
+}
+
+#[test]
+fn litellm_works() {
+    run("apart", "litellm_client.py", &[]);
+}
+
+/// Requests that the document of the API allows, and others that it does not: none of them fails the server, and every
+/// answer is one that the document knows.
+#[test]
+fn every_answer_is_as_the_document_says() {
+    // Answers are short, so that there can be many.
+    run("apart", "schemathesis_run.py", &["--max-tokens", "2", "--timeout", "20"]);
+}
+
+#[test]
 fn the_openai_client_for_javascript_works() {
     run("js", "openai_client.mjs", &[]);
 }

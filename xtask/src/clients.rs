@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::install::{self, Key};
 use crate::native::{self, pip};
 
-/// The variable through which tests find the folder with `python` and `js`.
+/// The variable through which tests find the folder with `python`, `apart` and `js`.
 pub(crate) const VARIABLE: &str = "MLX_GATE_CLIENTS";
 
 /// Gets what can be had, and says what cannot.
@@ -19,6 +19,7 @@ pub(crate) fn find(root: &Path) -> Result<PathBuf, Error> {
     let (folder, wanted) = (native.join("clients"), root.join("xtask/native/clients"));
     let _lock = install::lock(&native)?;
     missed("Python", python(&native, &folder.join("python"), &wanted.join("requirements.txt")));
+    missed("Python", python(&native, &folder.join("apart"), &wanted.join("apart.txt")));
     missed("JavaScript", javascript(&folder.join("js"), &wanted.join("package.json")));
     Ok(folder)
 }

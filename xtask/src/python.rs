@@ -1,4 +1,4 @@
-//! The Python that tests and benchmarks compare with: mlx-lm on the same MLX, transformers, and real clients.
+//! The Python that tests and benchmarks compare with: mlx-lm on the same MLX, and transformers.
 //!
 //! Nothing that is served needs it. Where it cannot be had, the tests that want it are skipped and say so.
 
@@ -18,7 +18,7 @@ pub(crate) fn install(root: &Path) -> Result<PathBuf, Error> {
     let requirements = root.join("xtask/native/python-requirements.txt");
     let mut key = Key::new();
     key.add_path(&requirements)?;
-    let what = "getting mlx-lm, transformers and openai for comparisons";
+    let what = "getting mlx-lm and transformers for comparisons";
     let place = install::component(&folder.join("python"), &key.hex(), what, |target| {
         pip::environment(&folder, target, &requirements, None)
     })?;

@@ -5,6 +5,7 @@ It makes requests from `/openapi.json`, right and wrong ones, always the same, a
 
 import subprocess
 import sys
+import tempfile
 
 CHECKS = [
     "not_a_server_error",
@@ -40,7 +41,9 @@ def main():
         "--request-timeout=30",
         "--warnings=off",
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # It keeps what it finds where it runs.
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     if done.returncode != 0:
         sys.exit(done.stdout + done.stderr)
     print(done.stdout)

@@ -12,6 +12,7 @@ mod keys;
 mod kit;
 mod listen;
 mod logs;
+mod memory;
 mod models;
 mod serve;
 mod signals;
@@ -27,11 +28,8 @@ use config::{AdminFlags, Flags, Resolved};
 use error::Error;
 use kit::TestArguments;
 
-/// A request through the gate is a few hundred small allocations; glibc's allocator takes 5 % longer for all of it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::give_back_at_once();
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,7 +1,7 @@
 //! The allocator, and how soon it gives memory back.
 #![expect(unsafe_code, reason = "mimalloc's options are set through its C interface")]
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_long};
 
 /// A request through the gate is a few hundred small allocations; glibc's allocator takes 5 % longer for all of it.
 #[global_allocator]
@@ -11,7 +11,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: c_int = 15;
 
 /// What it is where nobody has set `MIMALLOC_PURGE_DELAY`, in milliseconds.
-const DEFAULT_DELAY: i64 = 1000;
+const DEFAULT_DELAY: c_long = 1000;
 
 /// Has memory that is not used given back at once. Compiling a plugin takes tens of megabytes for a moment, and what is kept of
 /// them for a second or ten is kept for good where plugins change often.

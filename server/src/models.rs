@@ -51,9 +51,13 @@ pub(crate) fn start(settings: &Settings, sources: &[Source]) -> Result<LocalEngi
 
 fn spec(source: &Source, options: LoadOptions, parsers: Parsers) -> Result<ModelSpec, Error> {
     let model = mlx_gate_models::load(source, options)?;
-    let text = ModelText::load(source.name(), &assets(source)?)
-        .map_err(|cause| Error::Text { model: source.name().to_owned(), cause })?
-        .with_parsers(parsers);
+    let (name, assets) = (source.name(), assets(source)?);
+    let text = if model.is_encoder() {
+        ModelText::load_reader(name, &assets)
+    } else {
+        ModelText::load(name, &assets).map(|text| text.with_parsers(parsers))
+    };
+    let text = text.map_err(|cause| Error::Text { model: name.to_owned(), cause })?;
     Ok(ModelSpec {
         id: source.name().to_owned(),
         architecture: model.model_type().to_owned(),
@@ -65,18 +69,18 @@ fn spec(source: &Source, options: LoadOptions, parsers: Parsers) -> Result<Model
 /// Runs on the device thread.
 fn read_weights(
     model: LoadedModel,
-) -> Result<Box<dyn mlx_gate_core::Decoder>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<mlx_gate_core::DeviceModel, Box<dyn std::error::Error + Send + Sync>> {
     const MIB: f64 = (1_u64 << 20) as f64;
     let began = Instant::now();
     let (name, mebibytes) = (model.name().to_owned(), model.weight_bytes() as f64 / MIB);
-    let decoder = model.into_decoder()?;
+    let model = model.into_device_model()?;
     tracing::info!(
         model = name,
         memory = format_args!("{mebibytes:.1} MiB"),
         took = format_args!("{:.2} s", began.elapsed().as_secs_f64()),
         "weights loaded"
     );
-    Ok(decoder)
+    Ok(model)
 }
 
 /// The files of the text side.
@@ -90,5 +94,6 @@ fn assets(source: &Source) -> Result<Assets, Error> {
         generation_config: read("generation_config.json")?,
         special_tokens_map: read("special_tokens_map.json")?,
         config: read("config.json")?,
+        sentence_config: read("sentence_bert_config.json")?,
     })
 }

@@ -6,10 +6,16 @@ use std::sync::Arc;
 use futures_core::Stream;
 use serde_json::Value;
 
-use crate::{BoxFuture, Event, ModelCard, OutputFormat, Prompt, Request, Sampling, Tags};
+use crate::{
+    BoxFuture, EncodeRequest, Encoded, Event, ModelCard, OutputFormat, PreparedEncode, Prompt, Request,
+    Sampling, Tags,
+};
 
 /// The events of one generation. Dropping it cancels the generation, also during prefill.
 pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
+
+/// The vectors of texts in the making. Dropping it cancels them.
+pub type Encoding = BoxFuture<'static, Result<Encoded, EngineError>>;
 
 /// Whatever generates: the local scheduler, or an upstream.
 pub trait Engine: Send + Sync {
@@ -22,6 +28,13 @@ pub trait Engine: Send + Sync {
 
     /// Queues a prepared request. Fails at once where the queue is full.
     fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError>;
+
+    /// Tokenizes and checks texts to be embedded or scored, beside the device.
+    fn prepare_encode(&self, request: EncodeRequest) -> BoxFuture<'_, Result<PreparedEncode, EngineError>>;
+
+    /// Queues prepared texts. Fails at once where the queue is full. Dropping the future cancels what of them is not being
+    /// read yet.
+    fn encode(&self, prepared: PreparedEncode, tags: &Tags) -> Result<Encoding, EngineError>;
 
     /// A prompt in a model's tokens, exactly as [`prepare`](Self::prepare) would have them; beside the device. Their
     /// number is the exact size of a request. A prompt longer than the context is no error here.
@@ -152,6 +165,26 @@ pub enum EngineError {
         prompt_tokens: u32,
         /// Length of the context in tokens.
         context_length: u32,
+    },
+    /// The model is of another kind than the request.
+    #[error("the model `{model}` {problem}")]
+    UnsuitedModel {
+        /// Served name of the model.
+        model: String,
+        /// What it does not do, why, and what would be right.
+        problem: &'static str,
+    },
+    /// A text does not fit into what the model can read.
+    #[error(
+        "input {index} is {tokens} tokens long and the model reads {most} at the most; shorten it, or send `truncate_prompt_tokens`"
+    )]
+    InputTooLong {
+        /// Which of the inputs, from 0.
+        index: usize,
+        /// Its length in tokens.
+        tokens: u32,
+        /// The longest it may be.
+        most: u32,
     },
     /// The queue is at its bound.
     #[error("the server is at capacity: {waiting} requests are waiting")]

@@ -1,11 +1,15 @@
 //! The vocabulary every other crate of mlx-gate shares: who asks ([`Principal`]), for what ([`Operation`]), how it is
-//! treated ([`Tags`]), what is generated ([`Request`], [`Event`]), and the three traits the server is wired from:
-//! [`Lifecycle`] (the gate), [`Engine`] (the scheduler) and [`Decoder`] (the device).
+//! treated ([`Tags`]), what is generated ([`Request`], [`Event`]) or read whole ([`EncodeRequest`], [`Encoded`]), and the
+//! traits the server is wired from: [`Lifecycle`] (the gate), [`Engine`] (the scheduler), [`Decoder`] and [`Encoder`]
+//! (the device).
 //!
 //! Nothing here knows HTTP, WebAssembly, MLX or any I/O; `cargo xtask tidy` holds that line.
 
 mod admin;
 pub mod decoder;
+mod device;
+mod encode;
+pub mod encoder;
 mod engine;
 mod event;
 mod identity;
@@ -19,7 +23,12 @@ mod usage;
 
 pub use admin::{FunctionCalls, GateCounters, PluginAdmin, PluginChange, PluginChangeError, PluginState};
 pub use decoder::Decoder;
-pub use engine::{CompiledGrammar, Engine, EngineError, EventStream, Prepared, Tokenize, Tokenized};
+pub use device::DeviceModel;
+pub use encode::{EncodeInput, EncodeRequest, EncodeTask, Encoded, PreparedEncode, Truncate};
+pub use encoder::Encoder;
+pub use engine::{
+    CompiledGrammar, Encoding, Engine, EngineError, EventStream, Prepared, Tokenize, Tokenized,
+};
 pub use event::{Event, FinishReason, Finished, TokenLogprob, ToolCallDelta};
 pub use identity::Principal;
 pub use lifecycle::{

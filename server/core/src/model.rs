@@ -9,14 +9,16 @@ pub struct ModelCard {
     pub architecture: String,
     /// Longest prompt plus answer, in tokens.
     pub context_length: u32,
-    /// What its prompt format can express.
+    /// What it does.
     pub capabilities: Capabilities,
 }
 
-/// What a model's prompt format can express, found from its chat template.
+/// What a model does, found from its configuration and its chat template.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any mix of them exists")]
 pub struct Capabilities {
+    /// It continues text.
+    pub completion: bool,
     /// It has a chat template.
     pub chat: bool,
     /// Its template renders tools and we have a parser for the calls it writes.
@@ -27,4 +29,6 @@ pub struct Capabilities {
     pub structured_output: bool,
     /// It makes embeddings.
     pub embeddings: bool,
+    /// It says how well a text answers another.
+    pub score: bool,
 }

@@ -37,11 +37,17 @@ pub enum Api {
     Models,
     /// `POST /tokenize` and `POST /detokenize`.
     Tokenize,
+    /// `POST /v1/embeddings`.
+    Embedding,
+    /// `POST /v1/rerank`.
+    Rerank,
+    /// `POST /v1/score`.
+    Score,
 }
 
 impl Api {
     /// Every kind there is.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Chat,
         Self::Completion,
         Self::Response,
@@ -49,6 +55,9 @@ impl Api {
         Self::CountTokens,
         Self::Models,
         Self::Tokenize,
+        Self::Embedding,
+        Self::Rerank,
+        Self::Score,
     ];
 
     /// The name plugins see in `operation.api`, and logs carry.
@@ -61,6 +70,9 @@ impl Api {
             Self::CountTokens => "count-tokens",
             Self::Models => "models",
             Self::Tokenize => "tokenize",
+            Self::Embedding => "embedding",
+            Self::Rerank => "rerank",
+            Self::Score => "score",
         }
     }
 }

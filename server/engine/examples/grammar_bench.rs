@@ -13,7 +13,7 @@ use std::{env, fs};
 
 use futures_util::StreamExt;
 use mlx_gate_core::decoder::{Decoder, Error, Facts, Pick, RowError, RowId, RowStep};
-use mlx_gate_core::{Engine, Event, Grammar, Prompt, Request, SamplingOverrides, Tags};
+use mlx_gate_core::{DeviceModel, Engine, Event, Grammar, Prompt, Request, SamplingOverrides, Tags};
 use mlx_gate_engine::text::{Assets, ModelText};
 use mlx_gate_engine::{Config, LocalEngine, ModelSpec};
 use rand::{Rng, SeedableRng};
@@ -100,7 +100,7 @@ async fn measure(
         rows: 0,
         times: Arc::clone(&times),
     };
-    let load = Box::new(move || Ok(Box::new(decoder) as Box<dyn Decoder>));
+    let load = Box::new(move || Ok(DeviceModel::Decoder(Box::new(decoder))));
     let begin = Instant::now();
     let model = ModelSpec { id: "model".to_owned(), architecture: "bench".to_owned(), text, load };
     let engine = LocalEngine::spawn(Config::default(), vec![model])?;

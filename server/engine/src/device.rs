@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use mlx_gate_core::EngineError;
-use mlx_gate_core::decoder::{Decoder, Facts};
+use mlx_gate_core::{Decoder, DeviceModel, Encoder, EngineError, decoder, encoder};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::scheduler::{DeviceLost, Job, Limits, Scheduler, panic_message};
+use crate::scheduler::{DeviceLost, EncodeJob, Encoders, Job, Limits, Scheduler, panic_message};
 
-/// Makes a decoder, on the thread it will live on.
-pub type Load =
-    Box<dyn FnOnce() -> Result<Box<dyn Decoder>, Box<dyn std::error::Error + Send + Sync>> + Send>;
+/// Puts a model on the device, on the thread it will live on.
+pub type Load = Box<dyn FnOnce() -> Result<DeviceModel, Box<dyn std::error::Error + Send + Sync>> + Send>;
 
 /// What the thread is told.
 pub(crate) enum Command {
     /// Run this.
     Start(Box<Job>),
+    /// Embed or score this.
+    Encode(Box<EncodeJob>),
     /// Finish what there is, then stop, and drop the sender.
     Drain(oneshot::Sender<()>),
     /// Stop now.
@@ -31,8 +31,23 @@ pub(crate) enum Command {
 pub(crate) struct Device {
     pub(crate) commands: Sender<Command>,
     /// The models' facts, in the order they were given.
-    pub(crate) facts: Vec<Facts>,
+    pub(crate) facts: Vec<ModelFacts>,
     pub(crate) thread: JoinHandle<()>,
+}
+
+/// The facts of a model of either kind.
+pub(crate) enum ModelFacts {
+    Decoder(decoder::Facts),
+    Encoder(encoder::Facts),
+}
+
+impl From<&DeviceModel> for ModelFacts {
+    fn from(model: &DeviceModel) -> Self {
+        match model {
+            DeviceModel::Decoder(decoder) => Self::Decoder(decoder.facts().clone()),
+            DeviceModel::Encoder(encoder) => Self::Encoder(encoder.facts().clone()),
+        }
+    }
 }
 
 /// Starts the thread and waits until it has loaded the models. `closed` is set when the thread ends by itself.
@@ -46,15 +61,16 @@ pub(crate) fn start(
     let thread = thread::Builder::new()
         .name("device".to_owned())
         .spawn(move || {
-            let decoders = match load_all(loads) {
-                Ok(decoders) => decoders,
+            let models = match load_all(loads) {
+                Ok(models) => models,
                 Err(error) => {
                     let _ = loaded.send(Err(error));
                     return;
                 }
             };
-            let _ = loaded.send(Ok(decoders.iter().map(|decoder| decoder.facts().clone()).collect()));
-            let mut scheduler = Scheduler::new(limits, decoders);
+            let _ = loaded.send(Ok(models.iter().map(ModelFacts::from).collect()));
+            let (decoders, encoders) = by_kind(models);
+            let mut scheduler = Scheduler::new(limits, decoders).with_encoders(Encoders::new(encoders));
             let ended = catch_unwind(AssertUnwindSafe(|| run(&mut scheduler, &received)));
             closed.store(true, Ordering::Release);
             let error = match ended {
@@ -64,8 +80,10 @@ pub(crate) fn start(
             };
             scheduler.fail_all(&error);
             for command in received.try_iter() {
-                if let Command::Start(job) = command {
-                    job.fail(EngineError::ShuttingDown);
+                match command {
+                    Command::Start(job) => job.fail(EngineError::ShuttingDown),
+                    Command::Encode(job) => job.fail(EngineError::ShuttingDown),
+                    Command::Drain(_) | Command::Shutdown => {}
                 }
             }
         })
@@ -81,7 +99,7 @@ fn lost(cause: &str) -> EngineError {
     EngineError::Internal(format!("the device is lost: {cause}"))
 }
 
-fn load_all(loads: Vec<(String, Load)>) -> Result<Vec<Box<dyn Decoder>>, Error> {
+fn load_all(loads: Vec<(String, Load)>) -> Result<Vec<DeviceModel>, Error> {
     loads
         .into_iter()
         .map(|(model, load)| {
@@ -90,6 +108,18 @@ fn load_all(loads: Vec<(String, Load)>) -> Result<Vec<Box<dyn Decoder>>, Error> 
                 .map_err(|source| Error::Load { model, source })
         })
         .collect()
+}
+
+/// Models of each kind, in their order.
+fn by_kind(models: Vec<DeviceModel>) -> (Vec<Box<dyn Decoder>>, Vec<Box<dyn Encoder>>) {
+    let (mut decoders, mut encoders) = (Vec::new(), Vec::new());
+    for model in models {
+        match model {
+            DeviceModel::Decoder(decoder) => decoders.push(decoder),
+            DeviceModel::Encoder(encoder) => encoders.push(encoder),
+        }
+    }
+    (decoders, encoders)
 }
 
 /// Works until told to stop. Commands are taken between ticks, and waited for only where there is nothing else to do.
@@ -102,6 +132,7 @@ fn run(scheduler: &mut Scheduler, commands: &Receiver<Command>) -> Result<(), De
             }
             match commands.recv() {
                 Ok(Command::Start(job)) => scheduler.submit(*job),
+                Ok(Command::Encode(job)) => scheduler.submit_encode(*job),
                 Ok(Command::Drain(done)) => draining.push(done),
                 Ok(Command::Shutdown) | Err(_) => return Ok(()),
             }
@@ -109,6 +140,7 @@ fn run(scheduler: &mut Scheduler, commands: &Receiver<Command>) -> Result<(), De
         for command in commands.try_iter() {
             match command {
                 Command::Start(job) => scheduler.submit(*job),
+                Command::Encode(job) => scheduler.submit_encode(*job),
                 Command::Drain(done) => draining.push(done),
                 Command::Shutdown => return Ok(()),
             }

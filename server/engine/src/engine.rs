@@ -9,19 +9,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mlx_gate_core::{
-    BoxFuture, CompiledGrammar, Engine, EngineError, EventStream, ModelCard, Prepared, Request, Tags,
-    Tokenize, Tokenized,
+    BoxFuture, CompiledGrammar, EncodeRequest, Encoding, Engine, EngineError, EventStream, ModelCard,
+    Prepared, PreparedEncode, Request, Tags, Tokenize, Tokenized,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::Answer;
-use crate::device::{self, Command, Load};
+use crate::device::{self, Command, Load, ModelFacts};
+use crate::encode;
 use crate::error::Error;
 use crate::events::Events;
 use crate::grammar::{Compiled, Guide, Workers};
 use crate::prepare;
 use crate::sampler::RowSampler;
-use crate::scheduler::{Job, Limits, Waiting};
+use crate::scheduler::{EncodeJob, Job, Limits, Place, Waiting};
 use crate::served::Served;
 use crate::text::ModelText;
 
@@ -65,7 +66,7 @@ pub struct ModelSpec {
     pub architecture: String,
     /// Its text side.
     pub text: ModelText,
-    /// Makes its decoder.
+    /// Puts it on the device.
     pub load: Load,
 }
 
@@ -105,7 +106,7 @@ impl LocalEngine {
         let device = device::start(limits, loads, Arc::clone(&closed))?;
         let models = texts
             .into_iter()
-            .zip(device.facts)
+            .zip(numbered(device.facts))
             .map(|((id, architecture, text), facts)| Served::new(id, architecture, text, facts, &config))
             .collect::<Result<Vec<_>, Error>>()?;
         Ok(Self {
@@ -136,14 +137,26 @@ impl LocalEngine {
         let _ = self.commands.send(Command::Shutdown);
     }
 
-    fn find(&self, name: Option<&str>) -> Result<(usize, &Arc<Served>), EngineError> {
+    fn find(&self, name: Option<&str>) -> Result<&Arc<Served>, EngineError> {
         let index = match name {
             None => Some(0),
             Some(name) => self.cards.iter().position(|card| card.id == name),
         };
         index
-            .and_then(|index| Some((index, self.models.get(index)?)))
+            .and_then(|index| self.models.get(index))
             .ok_or_else(|| EngineError::UnknownModel(name.unwrap_or_default().to_owned()))
+    }
+
+    /// Gives what is about to be queued its place.
+    fn enter(&self, tags: &Tags) -> Result<Place, EngineError> {
+        // None is served yet, and an answer without the adapter would be another answer.
+        if let Some(adapter) = &tags.adapter {
+            return Err(EngineError::UnknownAdapter(adapter.clone()));
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(EngineError::ShuttingDown);
+        }
+        self.waiting.enter().map_err(|waiting| EngineError::Overloaded { waiting })
     }
 
     fn guide(&self, grammar: CompiledGrammar) -> Result<Guide, EngineError> {
@@ -160,7 +173,7 @@ impl Engine for LocalEngine {
 
     fn prepare(&self, request: Request) -> BoxFuture<'_, Result<Prepared, EngineError>> {
         Box::pin(async move {
-            let (_, served) = self.find(request.model.as_deref())?;
+            let served = self.find(request.model.as_deref())?;
             let most = self.max_output_tokens;
             let quick = request.grammar.is_none() && prepare::is_quick(&request.prompt);
             let (mut prepared, plan) =
@@ -175,22 +188,16 @@ impl Engine for LocalEngine {
     /// The tags' priority decides whose turn it is; inside a class requests run in the order they come. Weights are not
     /// honoured yet, and cache scopes have nothing to separate as long as no prefix is cached.
     fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError> {
-        let (model, served) = self.find(Some(&prepared.model))?;
+        let served = self.find(Some(&prepared.model))?;
+        served.check_generates()?;
         served.check(&prepared)?;
-        // None is served yet, and an answer without the adapter would be another answer.
-        if let Some(adapter) = &tags.adapter {
-            return Err(EngineError::UnknownAdapter(adapter.clone()));
-        }
-        if self.closed.load(Ordering::Acquire) {
-            return Err(EngineError::ShuttingDown);
-        }
-        let place = self.waiting.enter().map_err(|waiting| EngineError::Overloaded { waiting })?;
+        let place = self.enter(tags)?;
         let (sender, events) = mpsc::unbounded_channel();
         let guide = prepared.grammar.clone().map(|grammar| self.guide(grammar)).transpose()?;
         // Log probabilities and grammars take the logits, which stay on the device where it chooses.
         let on_device = prepared.sampling.is_plain_greedy() && prepared.logprobs.is_none() && guide.is_none();
         let job = Job {
-            model,
+            model: served.index,
             max_output_tokens: prepared.max_output_tokens,
             answer: Answer::new(&served.text, Arc::clone(&served.stop_tokens), &prepared),
             sampler: (!on_device).then(|| {
@@ -209,9 +216,33 @@ impl Engine for LocalEngine {
         Ok(Box::pin(Events::new(events)))
     }
 
+    fn prepare_encode(&self, request: EncodeRequest) -> BoxFuture<'_, Result<PreparedEncode, EngineError>> {
+        Box::pin(async move {
+            let served = self.find(request.model.as_deref())?;
+            let quick = encode::is_quick(&request.inputs);
+            beside(served, quick, move |served| encode::prepare(served, request)).await
+        })
+    }
+
+    fn encode(&self, prepared: PreparedEncode, tags: &Tags) -> Result<Encoding, EngineError> {
+        let served = self.find(Some(&prepared.model))?;
+        encode::check(served, &prepared)?;
+        let place = self.enter(tags)?;
+        let (answer, vectors) = oneshot::channel();
+        let PreparedEncode { task, texts, .. } = prepared;
+        let (encoder, priority, queued) = (served.index, tags.priority, Instant::now());
+        let job = EncodeJob { encoder, texts, answer, priority, queued, place };
+        self.commands.send(Command::Encode(Box::new(job))).map_err(|_| EngineError::ShuttingDown)?;
+        Ok(Box::pin(async move {
+            // A channel that closes without an answer belonged to a device thread that is gone.
+            let encoded = vectors.await.unwrap_or(Err(EngineError::ShuttingDown))?;
+            Ok(encode::finish(task, encoded))
+        }))
+    }
+
     fn tokenize(&self, tokenize: Tokenize) -> BoxFuture<'_, Result<Tokenized, EngineError>> {
         Box::pin(async move {
-            let (_, served) = self.find(tokenize.model.as_deref())?;
+            let served = self.find(tokenize.model.as_deref())?;
             let quick = prepare::is_quick(&tokenize.prompt);
             beside(served, quick, move |served| prepare::tokenize(served, tokenize)).await
         })
@@ -223,10 +254,22 @@ impl Engine for LocalEngine {
         tokens: Vec<u32>,
     ) -> BoxFuture<'_, Result<String, EngineError>> {
         Box::pin(async move {
-            let (_, served) = self.find(model.as_deref())?;
+            let served = self.find(model.as_deref())?;
             beside(served, false, move |served| prepare::detokenize(served, &tokens)).await
         })
     }
+}
+
+/// The facts of models with each one's number among those of its kind.
+fn numbered(facts: Vec<ModelFacts>) -> impl Iterator<Item = (usize, ModelFacts)> {
+    let (mut decoders, mut encoders) = (0.., 0..);
+    facts.into_iter().filter_map(move |facts| {
+        let index = match &facts {
+            ModelFacts::Decoder(_) => decoders.next(),
+            ModelFacts::Encoder(_) => encoders.next(),
+        };
+        Some((index?, facts))
+    })
 }
 
 /// Does text work here where it is quick, and where it is not on a thread that may block.

@@ -7,11 +7,14 @@
 //! # Ok::<(), mlx_gate_engine::Error>(())
 //! ```
 
+mod encoder;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use mlx_gate_core::DeviceModel;
 use mlx_gate_core::decoder::{Decoder, Error, Facts, Pick, RowError, RowId, RowStep};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
@@ -19,6 +22,8 @@ use serde_json::{Map, Value, json};
 
 use crate::ModelSpec;
 use crate::text::{self, Assets, ModelText};
+
+pub use encoder::{Batches, FakeEncoder, Reader, embeds, reader, scores, vector};
 
 /// The token that ends an answer. Lower ones are bytes.
 pub const END: u32 = 256;
@@ -235,7 +240,7 @@ pub fn model(id: &str, decoder: FakeDecoder) -> ModelSpec {
         id: id.to_owned(),
         architecture: "fake".to_owned(),
         text: text(id),
-        load: Box::new(move || Ok(Box::new(decoder))),
+        load: Box::new(move || Ok(DeviceModel::Decoder(Box::new(decoder)))),
     }
 }
 
@@ -249,6 +254,10 @@ pub fn text(id: &str) -> ModelText {
 }
 
 fn build_text(id: &str) -> Result<ModelText, text::Error> {
+    ModelText::load(id, &assets())
+}
+
+fn assets() -> Assets {
     let vocabulary: Map<String, Value> =
         (0..=255u8).map(|byte| (byte_letter(byte).to_string(), Value::from(byte))).collect();
     let end = json!({
@@ -262,13 +271,12 @@ fn build_text(id: &str) -> Result<ModelText, text::Error> {
         "version": "1.0", "added_tokens": [end], "pre_tokenizer": bytes, "decoder": bytes,
         "model": { "type": "BPE", "vocab": vocabulary, "merges": [] },
     });
-    let assets = Assets {
+    Assets {
         config: Some(json!({ "eos_token_id": END }).to_string().into_bytes()),
         tokenizer: tokenizer.to_string().into_bytes(),
         chat_template: Some(TEMPLATE.into()),
         ..Assets::default()
-    };
-    ModelText::load(id, &assets)
+    }
 }
 
 /// The letter that byte-level tokenizers write for a byte: itself where it is visible, else one from U+0100 on.

@@ -2,13 +2,15 @@
 //!
 //! [`LocalEngine`] is the way in. A request is *prepared* beside the device (`prepare`, [`text`]), waits in the
 //! `scheduler`'s queue, and becomes a row on the `device` thread. Each token it gets passes [`sampler`], [`text`] again,
-//! [`stop`] and [`output`]. A `grammar` says which tokens may come next, where the client wants one.
+//! [`stop`] and [`output`]. Texts that are read whole, to be embedded or scored, are prepared by `encode` and read in batches
+//! between the steps of rows (`scheduler/encoders`). A `grammar` says which tokens may come next, where the client wants one.
 //!
 //! No MLX here: the device is whatever implements [`mlx_gate_core::Decoder`], so all of this is tested without one, with
 //! the decoder in [`fake`].
 
 mod answer;
 mod device;
+mod encode;
 mod engine;
 mod error;
 mod events;

@@ -39,6 +39,7 @@ pub(crate) fn prepare(
     most: u32,
     request: Request,
 ) -> Result<(Prepared, Option<Plan>), EngineError> {
+    served.check_generates()?;
     check_supported(&request)?;
     let vocabulary = served.facts.vocab_size;
     let sampling = resolve_sampling(served.text.defaults(), request.sampling, vocabulary)?;

@@ -2,10 +2,11 @@
 //!
 //! A tick drops what clients have given up, admits what waits as far as rows and memory allow, and then steps each model
 //! once: all rows that decode, and one chunk of prompts, the oldest first. So a long prompt delays the answers of others
-//! by one chunk per token and no more, and short prompts share a chunk.
+//! by one chunk per token and no more, and short prompts share a chunk. Then each encoder does one piece of a batch.
 //!
 //! [`tick`]: Scheduler::tick
 
+mod encoders;
 mod queue;
 mod row;
 
@@ -16,7 +17,8 @@ use std::time::Instant;
 use mlx_gate_core::decoder::{self, Decoder};
 use mlx_gate_core::{EngineError, Event};
 
-pub(crate) use queue::Waiting;
+pub(crate) use encoders::{EncodeJob, Encoders};
+pub(crate) use queue::{Place, Waiting};
 pub(crate) use row::Job;
 
 use queue::{Fit, Queue};
@@ -42,6 +44,7 @@ pub(crate) struct Scheduler {
     models: Vec<Model>,
     queue: Queue,
     kv_bytes: u64,
+    encoders: Encoders,
 }
 
 /// A decoder and its rows, oldest first.
@@ -53,7 +56,12 @@ struct Model {
 impl Scheduler {
     pub(crate) fn new(limits: Limits, decoders: Vec<Box<dyn Decoder>>) -> Self {
         let models = decoders.into_iter().map(|decoder| Model { decoder, rows: Vec::new() }).collect();
-        Self { limits, models, queue: Queue::default(), kv_bytes: 0 }
+        Self { limits, models, queue: Queue::default(), kv_bytes: 0, encoders: Encoders::default() }
+    }
+
+    /// With models that read texts whole.
+    pub(crate) fn with_encoders(self, encoders: Encoders) -> Self {
+        Self { encoders, ..self }
     }
 
     /// Puts a job into the queue. Alone on the device it fits: whoever makes jobs has checked that.
@@ -61,9 +69,16 @@ impl Scheduler {
         self.queue.push(job);
     }
 
+    /// Hands texts to their encoder.
+    pub(crate) fn submit_encode(&mut self, job: EncodeJob) {
+        self.encoders.submit(job);
+    }
+
     /// Whether there is nothing to do until the next job.
     pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.models.iter().all(|model| model.rows.is_empty())
+        self.queue.is_empty()
+            && self.models.iter().all(|model| model.rows.is_empty())
+            && self.encoders.is_idle()
     }
 
     /// Does one round of work. After an error nothing but [`fail_all`](Self::fail_all) makes sense.
@@ -77,11 +92,13 @@ impl Scheduler {
             model.step(self.limits.prefill_chunk)?;
             self.kv_bytes -= model.close_where(Row::is_over)?;
         }
+        self.encoders.tick(Instant::now());
         Ok(())
     }
 
     /// Ends every row and everything that waits.
     pub(crate) fn fail_all(&mut self, error: &EngineError) {
+        self.encoders.fail_all(error);
         for job in self.queue.drain() {
             job.fail(error.clone());
         }
@@ -96,7 +113,7 @@ impl Scheduler {
     }
 
     fn admit(&mut self) -> Result<(), DeviceLost> {
-        let Self { limits, models, queue, kv_bytes } = self;
+        let Self { limits, models, queue, kv_bytes, .. } = self;
         let now = Instant::now();
         loop {
             let next = queue.take_next(now, |job| {

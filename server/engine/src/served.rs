@@ -2,8 +2,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlx_gate_core::decoder::Facts;
-use mlx_gate_core::{EngineError, ModelCard, Prepared};
+use mlx_gate_core::encoder::{self, Output};
+use mlx_gate_core::{Capabilities, EngineError, ModelCard, Prepared};
 
+use crate::device::ModelFacts;
 use crate::engine::Config;
 use crate::error::Error;
 use crate::grammar::Grammars;
@@ -14,6 +16,10 @@ pub(crate) struct Served {
     pub(crate) card: ModelCard,
     pub(crate) text: ModelText,
     pub(crate) facts: Facts,
+    /// What it makes of texts, where it reads them whole.
+    pub(crate) encoder: Option<encoder::Facts>,
+    /// Its number among the models of its kind on the device.
+    pub(crate) index: usize,
     pub(crate) stop_tokens: Arc<[u32]>,
     pub(crate) grammars: Arc<Grammars>,
 }
@@ -23,9 +29,13 @@ impl Served {
         id: String,
         architecture: String,
         text: ModelText,
-        facts: Facts,
+        (index, facts): (usize, ModelFacts),
         config: &Config,
     ) -> Result<Self, Error> {
+        let (facts, encoder) = match facts {
+            ModelFacts::Decoder(facts) => (facts, None),
+            ModelFacts::Encoder(facts) => (common(&facts), Some(facts)),
+        };
         let kv_bytes = config.kv_bytes;
         // A request has to fit alone, or it would wait for ever.
         let affordable = kv_bytes / facts.kv_bytes_per_token.max(1);
@@ -46,11 +56,25 @@ impl Served {
             created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
             architecture,
             context_length,
-            capabilities: text.capabilities(),
+            capabilities: encoder.as_ref().map_or_else(|| text.capabilities(), capabilities),
         };
         let stop_tokens = text.stop_tokens().into();
         let grammars = Grammars::new(&card.id, &text, facts.vocab_size, config.grammar_time_limit);
-        Ok(Self { card, text, facts, stop_tokens, grammars: Arc::new(grammars) })
+        Ok(Self { card, text, facts, encoder, index, stop_tokens, grammars: Arc::new(grammars) })
+    }
+
+    /// Whether the model continues text.
+    pub(crate) fn check_generates(&self) -> Result<(), EngineError> {
+        let problem = match self.encoder.as_ref().map(|facts| &facts.output) {
+            None => return Ok(()),
+            Some(Output::Embedding { .. }) => {
+                "makes embeddings and generates no text; name a model that does, or ask /v1/embeddings"
+            }
+            Some(Output::Score) => {
+                "scores pairs of texts and generates none; name a model that does, or ask /v1/rerank or /v1/score"
+            }
+        };
+        Err(EngineError::UnsuitedModel { model: self.card.id.clone(), problem })
     }
 
     pub(crate) fn kv_bytes(&self, prompt: usize, max_output_tokens: u32) -> u64 {
@@ -71,4 +95,19 @@ impl Served {
         }
         Ok(())
     }
+}
+
+/// What an encoder has in common with a decoder.
+const fn common(facts: &encoder::Facts) -> Facts {
+    Facts {
+        vocab_size: facts.vocab_size,
+        context_length: facts.context_length,
+        kv_bytes_per_token: facts.kv_bytes_per_token,
+        prefill_chunk: facts.batch_tokens,
+    }
+}
+
+fn capabilities(facts: &encoder::Facts) -> Capabilities {
+    let embeddings = matches!(facts.output, Output::Embedding { .. });
+    Capabilities { embeddings, score: !embeddings, ..Capabilities::default() }
 }

@@ -7,6 +7,7 @@
 mod assets;
 mod chat;
 mod detokenizer;
+mod reading;
 mod syntax;
 mod template;
 mod thinking;
@@ -100,6 +101,15 @@ pub enum Error {
     },
 }
 
+/// The tokenizer as transformers uses it: without the truncation and the padding it was once saved with.
+fn tokenizer(assets: &Assets) -> Result<Tokenizer, Error> {
+    let failed = |error: tokenizers::Error| Error::Tokenizer(error.to_string());
+    let mut tokenizer = Tokenizer::from_bytes(&assets.tokenizer).map_err(failed)?;
+    tokenizer.with_truncation(None).map_err(failed)?;
+    tokenizer.with_padding(None);
+    Ok(tokenizer)
+}
+
 impl ModelText {
     /// Builds the text side of the model served as `name`.
     pub fn load(name: impl Into<String>, assets: &Assets) -> Result<Self, Error> {
@@ -108,8 +118,7 @@ impl ModelText {
 
     /// As [`load`](Self::load), with another clock for templates that print the date.
     pub fn load_with_clock(name: impl Into<String>, assets: &Assets, clock: Clock) -> Result<Self, Error> {
-        let tokenizer =
-            Tokenizer::from_bytes(&assets.tokenizer).map_err(|error| Error::Tokenizer(error.to_string()))?;
+        let tokenizer = tokenizer(assets)?;
         let config = Document::parse("config.json", assets.config.as_deref())?;
         let tokenizer_config = Document::parse("tokenizer_config.json", assets.tokenizer_config.as_deref())?;
         let generation_config =
@@ -221,6 +230,7 @@ impl ModelText {
     /// What the prompt format can express.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities {
+            completion: true,
             chat: self.template.is_some(),
             tools: self.tool_syntax.is_some(),
             reasoning: self.reasoning_syntax.is_some(),

@@ -35,6 +35,13 @@ impl ConfigFile {
         from_json(&self.name, &self.bytes)
     }
 
+    /// The same with another value for a key.
+    pub(crate) fn with(&self, key: &str, value: serde_json::Value) -> Result<Self, Error> {
+        let mut keys: serde_json::Map<String, serde_json::Value> = self.parse()?;
+        keys.insert(key.to_owned(), value);
+        Ok(Self { name: self.name.clone(), bytes: serde_json::Value::Object(keys).to_string().into_bytes() })
+    }
+
     /// An error about one key.
     pub(crate) fn error(&self, key: &str, problem: impl Into<String>) -> Error {
         Error::Config { file: self.name.clone(), key: key.to_owned(), problem: problem.into() }

@@ -177,6 +177,16 @@ pub enum Error {
         /// What happened and what to do.
         problem: String,
     },
+    /// A model of another kind than wanted.
+    #[error("the model `{model}` {is}, and one that {wanted} is needed")]
+    WrongKind {
+        /// The name to serve the model under.
+        model: String,
+        /// What it does.
+        is: &'static str,
+        /// What it should do.
+        wanted: &'static str,
+    },
     /// MLX refused.
     #[error("the device refused: {0}")]
     Device(String),

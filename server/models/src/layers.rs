@@ -1,10 +1,12 @@
-//! The layers that architectures are made of. All take and give arrays of shape `[1, tokens, features]`.
+//! The layers that architectures are made of. All take and give arrays of shape `[rows, tokens, features]`; decoders have
+//! one row.
 
 use mlx_rs::error::{Exception, Result};
 use mlx_rs::ops::indexing::TryIndexOp;
 use mlx_rs::{Array, fast, ops, transforms};
 
 use crate::Error;
+use crate::config::ConfigFile;
 use crate::weights::{Bias, Loader};
 
 /// A matrix of weights, as it lies in memory.
@@ -207,5 +209,64 @@ impl SwiGlu {
         let [gate, up] = self.gate_up.forward(x)?;
         let silu = gate.multiply(ops::sigmoid(&gate)?)?;
         self.down_proj.forward(&silu.multiply(up)?)
+    }
+}
+
+/// Layer normalization (Ba et al. 2016).
+#[derive(Debug)]
+pub(crate) struct LayerNorm {
+    pub(crate) weight: Array,
+    pub(crate) bias: Array,
+    pub(crate) eps: f32,
+}
+
+impl LayerNorm {
+    pub(crate) fn forward(&self, x: &Array) -> Result<Array> {
+        fast::layer_norm(x, &self.weight, &self.bias, self.eps)
+    }
+}
+
+/// What stands between the two layers of a plain feed-forward network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// Gaussian error linear unit (Hendrycks and Gimpel 2016), by the error function.
+    Gelu,
+    /// The same by the hyperbolic tangent, nearly.
+    GeluTanh,
+    Relu,
+}
+
+impl Activation {
+    /// The activation that `hidden_act` names.
+    pub(crate) fn named(config: &ConfigFile, name: &str) -> std::result::Result<Self, Error> {
+        match name {
+            "gelu" => Ok(Self::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" => Ok(Self::GeluTanh),
+            "relu" => Ok(Self::Relu),
+            other => Err(config.error(
+                "hidden_act",
+                format!(
+                    "found \"{other}\", expected \"gelu\", \"gelu_new\", \"gelu_pytorch_tanh\" or \"relu\""
+                ),
+            )),
+        }
+    }
+
+    pub(crate) fn forward(self, x: &Array) -> Result<Array> {
+        // A constant in the type of `x`, which it would widen otherwise.
+        let number = |number: f32| Array::from_f32(number).as_dtype(x.dtype());
+        let halved = |x: &Array, by: Array| x.multiply(number(0.5)?)?.multiply(by.add(number(1.0)?)?);
+        match self {
+            Self::Relu => ops::maximum(x, number(0.0)?),
+            Self::Gelu => {
+                let scaled = x.multiply(number(std::f32::consts::FRAC_1_SQRT_2)?)?;
+                halved(x, ops::erf(scaled)?)
+            }
+            Self::GeluTanh => {
+                let cubed = x.multiply(x)?.multiply(x)?.multiply(number(0.044_715)?)?;
+                let inner = x.add(cubed)?.multiply(number((2.0 / std::f32::consts::PI).sqrt())?)?;
+                halved(x, ops::tanh(inner)?)
+            }
+        }
     }
 }

@@ -3,10 +3,10 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 
 use futures_util::{FutureExt, StreamExt};
-use mlx_gate_core::decoder::{Decoder, Facts};
+use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::{
-    Conversation, Engine, EngineError, Event, EventStream, FinishReason, Finished, Message, Priority, Prompt,
-    Request, Role, SamplingOverrides, Tags, Usage,
+    Conversation, DeviceModel, Engine, EngineError, Event, EventStream, FinishReason, Finished, Message,
+    Priority, Prompt, Request, Role, SamplingOverrides, Tags, Usage,
 };
 use serde_json::json;
 
@@ -349,7 +349,7 @@ fn refused(models: Vec<ModelSpec>, config: Config) -> String {
 }
 
 fn failing(
-    load: impl FnOnce() -> Result<Box<dyn Decoder>, Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    load: impl FnOnce() -> Result<DeviceModel, Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
 ) -> ModelSpec {
     ModelSpec { load: Box::new(load), ..fake::model("broken", fake::says("")) }
 }

@@ -11,6 +11,7 @@ use crate::text::ModelText;
 /// that names one (`<|name|>` in Lark) allows it.
 pub(super) fn environment(text: &ModelText, vocabulary: u32) -> Option<TokEnv> {
     let ends: Vec<u32> = text.stop_tokens().iter().copied().filter(|&token| token < vocabulary).collect();
+    let end = *ends.first()?;
     let words: Vec<Vec<u8>> = (0..vocabulary)
         .map(|token| {
             let control = || {
@@ -20,7 +21,7 @@ pub(super) fn environment(text: &ModelText, vocabulary: u32) -> Option<TokEnv> {
             text.token_bytes(token).map(<[u8]>::to_vec).or_else(control).unwrap_or_default()
         })
         .collect();
-    let info = TokRxInfo::new(vocabulary, *ends.first()?);
+    let info = TokRxInfo::new(vocabulary, end);
     let trie = TokTrie::from(&info, &words).with_eos_tokens(&ends);
     // It knows no merges, and says so: text that a grammar forces is not tokenized here but left to the model.
     Some(Arc::new(ApproximateTokEnv::new(trie)))

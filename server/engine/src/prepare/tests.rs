@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{detokenize, is_quick, resolve_sampling, tokenize};
 use crate::Config;
+use crate::device::ModelFacts;
 use crate::fake;
 use crate::served::Served;
 
@@ -17,8 +18,14 @@ const MOST: u32 = 20;
 
 static SERVED: LazyLock<Served> = LazyLock::new(|| {
     let facts = Facts { vocab_size: 257, context_length: CONTEXT, kv_bytes_per_token: 1, prefill_chunk: 8 };
-    Served::new("fake".to_owned(), "fake".to_owned(), fake::text("fake"), facts, &Config::default())
-        .expect("it fits")
+    Served::new(
+        "fake".to_owned(),
+        "fake".to_owned(),
+        fake::text("fake"),
+        (0, ModelFacts::Decoder(facts)),
+        &Config::default(),
+    )
+    .expect("it fits")
 });
 
 fn prepare(served: &Served, most: u32, request: Request) -> Result<Prepared, EngineError> {
@@ -133,6 +140,8 @@ fn tools_need_a_model_that_can_call_them() {
         card,
         text: fake::text("fake"),
         facts: SERVED.facts.clone(),
+        encoder: None,
+        index: 0,
         stop_tokens: SERVED.stop_tokens.clone(),
         grammars: SERVED.grammars.clone(),
     };

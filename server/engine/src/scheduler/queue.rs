@@ -11,7 +11,7 @@ use super::row::Job;
 const RISES_AFTER: Duration = Duration::from_secs(10);
 
 /// The classes in the order of their turn.
-const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Batch];
+pub(super) const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Batch];
 
 /// Jobs that wait for a row: strict classes, and inside a class first come, first served.
 ///
@@ -44,7 +44,10 @@ impl Queue {
     /// Takes out the job whose turn it is at this time.
     pub(super) fn take_next(&mut self, now: Instant, fit: impl Fn(&Job) -> Fit) -> Option<Job> {
         let turn = CLASSES.iter().flat_map(|class| {
-            self.jobs.iter().enumerate().filter(move |(_, job)| class_of(job, now) == *class)
+            self.jobs
+                .iter()
+                .enumerate()
+                .filter(move |(_, job)| class_of(job.priority, job.queued, now) == *class)
         });
         let mut next = None;
         for (index, job) in turn {
@@ -69,11 +72,11 @@ impl Queue {
     }
 }
 
-/// The class a job is in after the time it has waited.
-fn class_of(job: &Job, now: Instant) -> Priority {
-    let waited = now.saturating_duration_since(job.queued);
+/// The class that work of a priority is in after the time it has waited.
+pub(super) fn class_of(priority: Priority, queued: Instant, now: Instant) -> Priority {
+    let waited = now.saturating_duration_since(queued);
     let risen = waited.as_secs() / RISES_AFTER.as_secs();
-    match (job.priority, risen) {
+    match (priority, risen) {
         (Priority::Batch, 0) => Priority::Batch,
         (Priority::Batch, 1) | (Priority::Normal, 0) => Priority::Normal,
         _ => Priority::High,

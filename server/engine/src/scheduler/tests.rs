@@ -25,7 +25,7 @@ impl Client {
         std::iter::from_fn(|| self.0.try_recv().ok()).collect()
     }
 
-    fn text(&mut self) -> String {
+    pub(super) fn text(&mut self) -> String {
         self.events()
             .iter()
             .filter_map(|event| if let Event::Text(text) = event { Some(text.as_str()) } else { None })

@@ -19,6 +19,8 @@ pub struct Assets {
     pub generation_config: Option<Vec<u8>>,
     /// `special_tokens_map.json`
     pub special_tokens_map: Option<Vec<u8>>,
+    /// `sentence_bert_config.json`, of models that embed.
+    pub sentence_config: Option<Vec<u8>>,
 }
 
 /// One JSON file. A missing file has no keys; `null` counts as absent, as it does in transformers.
@@ -50,7 +52,7 @@ impl Document {
         Error::BadValue { file: self.file, key: key.to_owned(), found, expected }
     }
 
-    fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
         self.get(key)
             .map(|value| value.as_bool().ok_or_else(|| self.bad(key, value, "true or false")))
             .transpose()

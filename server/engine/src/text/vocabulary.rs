@@ -6,6 +6,7 @@ use tokenizers::Tokenizer;
 use super::Error;
 
 /// What each token stands for, as bytes: one look-up a token, however the tokenizer spells them.
+#[derive(Default)]
 pub(super) struct Vocabulary {
     /// The bytes of all tokens, one after another.
     bytes: Vec<u8>,
@@ -19,9 +20,10 @@ pub(super) struct Vocabulary {
 }
 
 /// What a decoder takes away from the beginning of a text, because the tokenizer put it there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Leading {
     /// Nothing.
+    #[default]
     Kept,
     /// At most this many spaces from the front of the text.
     Spaces(usize),

@@ -69,6 +69,7 @@ impl Blueprint for Plan {
             layers: self.config.num_hidden_layers,
             kv_heads: self.config.num_key_value_heads,
             head_dim: self.head_dim,
+            hidden_size: self.config.hidden_size,
         }
     }
 
@@ -192,8 +193,12 @@ impl super::Model for Model {
         Ok(h)
     }
 
+    fn normalize(&self, hidden: &Array) -> MlxResult<Array> {
+        self.norm.forward(hidden)
+    }
+
     fn logits(&self, hidden: &Array) -> MlxResult<Array> {
-        let hidden = self.norm.forward(hidden)?;
+        let hidden = self.normalize(hidden)?;
         match &self.lm_head {
             Some(head) => head.forward(&hidden),
             None => self.embed_tokens.as_linear(&hidden),

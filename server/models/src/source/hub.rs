@@ -1,7 +1,7 @@
 //! Models of the Hugging Face Hub, through its standard cache (`HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`, `HF_ENDPOINT`).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 
 use hf_hub::progress::{DownloadEvent, ProgressEvent, ProgressHandler};
@@ -28,14 +28,21 @@ pub(super) fn snapshot(id: &str, revision: Option<&str>) -> Result<PathBuf, Erro
             .map_err(|_| failed("HF_HUB_OFFLINE is set and the cache does not hold this model".into()));
     }
     let (owner, name) = split_id(id);
-    let result = client
-        .model(owner, name)
-        .snapshot_download()
-        .maybe_revision(revision.map(str::to_owned))
-        .allow_patterns(WANTED.map(str::to_owned).to_vec())
-        .ignore_patterns(UNWANTED.map(str::to_owned).to_vec())
-        .progress(Bar::new(id))
-        .send();
+    let download = |wanted: Vec<String>, unwanted: &[&str]| {
+        client
+            .model(owner, name)
+            .snapshot_download()
+            .maybe_revision(revision.map(str::to_owned))
+            .allow_patterns(wanted)
+            .ignore_patterns(unwanted.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .progress(Bar::new(id))
+            .send()
+    };
+    let result =
+        download(WANTED.map(str::to_owned).to_vec(), &UNWANTED).and_then(|folder| match modules(&folder) {
+            modules if modules.is_empty() => Ok(folder),
+            modules => download(modules, &[]),
+        });
     match result {
         Ok(folder) => Ok(folder),
         Err(error @ HFError::Request { .. }) => match cached(&client, id, revision) {
@@ -49,6 +56,23 @@ pub(super) fn snapshot(id: &str, revision: Option<&str>) -> Result<PathBuf, Erro
         },
         Err(error) => Err(failed(explain(&error, revision))),
     }
+}
+
+/// The files of sentence-transformers' modules, which lie in folders of their own. What `modules.json` says wrong is found
+/// by whoever reads the model.
+fn modules(folder: &Path) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Module {
+        path: String,
+    }
+    let modules: Vec<Module> = std::fs::read(folder.join("modules.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let folders = modules.into_iter().map(|module| module.path).filter(|path| !path.is_empty());
+    folders
+        .flat_map(|path| ["config.json", "model.safetensors"].map(|file| format!("{path}/{file}")))
+        .collect()
 }
 
 fn cached(client: &HFClientSync, id: &str, revision: Option<&str>) -> Result<PathBuf, HFError> {

@@ -51,6 +51,15 @@ impl Index {
         Ok(Self { model: source.describe(), tensors })
     }
 
+    /// Reads the header of one file that is no part of the model proper.
+    pub(crate) fn of_file(source: &Source, file: &str, advice: &'static str) -> Result<Self, Error> {
+        let missing = || Error::FileMissing { model: source.describe(), file: file.to_owned(), advice };
+        let blob = source.blob(file).ok_or_else(missing)?;
+        let mut tensors = BTreeMap::new();
+        read_header(&source.locate(file), &blob, &mut tensors)?;
+        Ok(Self { model: source.locate(file), tensors })
+    }
+
     /// The model as messages show it.
     pub(crate) fn model(&self) -> &str {
         &self.model
@@ -69,6 +78,12 @@ impl Index {
     /// Forgets the tensors the predicate is true for.
     pub(crate) fn discard(&mut self, unwanted: impl Fn(&str) -> bool) {
         self.tensors.retain(|name, _| !unwanted(name));
+    }
+
+    /// Gives every tensor the name that `new` says. Of two that would get the same, the one with the later name stays.
+    pub(crate) fn rename(&mut self, new: impl Fn(&str) -> String) {
+        let tensors = std::mem::take(&mut self.tensors);
+        self.tensors = tensors.into_iter().map(|(name, entry)| (new(&name), entry)).collect();
     }
 
     /// Bytes of the largest tensor as stored.

@@ -8,7 +8,7 @@ use super::affine;
 use super::index::{Entry, Index};
 use super::quantization::{Affine, LayerRule, Quantization};
 use crate::Error;
-use crate::layers::{Embedding, Joined, Linear, Matrix, RmsNorm};
+use crate::layers::{Embedding, Joined, LayerNorm, Linear, Matrix, RmsNorm};
 
 /// Whether a linear layer has a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,12 @@ impl<'a> Loader<'a> {
     /// A root mean square normalization over `size` numbers.
     pub(crate) fn rms_norm(&mut self, name: &str, size: i64, eps: f32) -> Result<RmsNorm, Error> {
         Ok(RmsNorm { weight: self.float(&format!("{name}.weight"), &[size])?, eps })
+    }
+
+    /// A layer normalization over `size` numbers.
+    pub(crate) fn layer_norm(&mut self, name: &str, size: i64, eps: f32) -> Result<LayerNorm, Error> {
+        let weight = self.float(&format!("{name}.weight"), &[size])?;
+        Ok(LayerNorm { weight, bias: self.float(&format!("{name}.bias"), &[size])?, eps })
     }
 
     /// Fails if the weights hold tensors that nothing has asked for. Returns the bytes the layers take in memory.
@@ -213,7 +219,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A tensor of floating-point numbers on the host; empty in a rehearsal.
-    fn numbers(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>, Error> {
+    pub(crate) fn numbers(&mut self, name: &str, shape: &[i64]) -> Result<Vec<f32>, Error> {
         let entry = self.entry(name)?;
         self.expect_shape(name, entry, shape)?;
         if !matches!(entry.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32) {

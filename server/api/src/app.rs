@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use mlx_gate_core::{
-    BoxFuture, Engine, EngineError, EventStream, Lifecycle, ModelCard, Prepared, Request, Tokenize, Tokenized,
+    BoxFuture, EncodeRequest, Encoding, Engine, EngineError, EventStream, Lifecycle, ModelCard, Prepared,
+    PreparedEncode, Request, Tokenize, Tokenized,
 };
 
 use crate::counters::Counters;
@@ -74,7 +75,19 @@ impl App {
         self.0.engine.detokenize(model, tokens)
     }
 
-    /// The only way to the device. It takes a permit, so nothing runs that the gate has not admitted and tagged.
+    pub(crate) fn prepare_encode(
+        &self,
+        request: EncodeRequest,
+    ) -> BoxFuture<'_, Result<PreparedEncode, EngineError>> {
+        self.0.engine.prepare_encode(request)
+    }
+
+    /// As [`start`](Self::start), for texts that are read whole.
+    pub(crate) fn encode(&self, prepared: PreparedEncode, permit: &Permit) -> Result<Encoding, EngineError> {
+        self.0.engine.encode(prepared, permit.tags())
+    }
+
+    /// A way to the device. It takes a permit, so nothing runs that the gate has not admitted and tagged.
     pub(crate) fn start(&self, prepared: Prepared, permit: &Permit) -> Result<EventStream, EngineError> {
         self.0.engine.start(prepared, permit.tags())
     }

@@ -199,6 +199,8 @@ fn engine(error: EngineError) -> Answer {
         }
         EngineError::InvalidRequest { field, .. } => invalid("invalid_value", field),
         EngineError::PromptTooLong { .. } => invalid("context_length_exceeded", "prompt"),
+        EngineError::InputTooLong { .. } => invalid("context_length_exceeded", "input"),
+        EngineError::UnsuitedModel { .. } => invalid("unsupported_model", "model"),
         EngineError::Overloaded { .. } => unavailable("server_overloaded").retry_after(1),
         EngineError::ShuttingDown => unavailable("server_shutting_down").retry_after(5).closing(),
         EngineError::Internal(cause) => Answer {

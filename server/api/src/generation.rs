@@ -1,6 +1,6 @@
 //! The generations of one checked request to their end, the same for every dialect.
 
-mod estimate;
+pub(crate) mod estimate;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -23,6 +23,7 @@ mod config;
 mod counters;
 mod deadline;
 mod drain;
+mod encoding;
 mod error;
 mod fields;
 mod gate;

@@ -2,13 +2,16 @@
 
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod embeddings;
 pub(crate) mod error;
 mod grammar;
 mod logprobs;
 pub(crate) mod models;
 pub(crate) mod options;
+pub(crate) mod rerank;
 pub(crate) mod responses;
 mod schema;
+pub(crate) mod score;
 pub(crate) mod tokenize;
 pub(crate) mod wire;
 

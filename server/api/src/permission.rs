@@ -2,7 +2,7 @@
 //! without one neither a generation starts nor an answer leaves a handler.
 
 use axum::response::Response;
-use mlx_gate_core::{Constraints, Operation, Prepared, Refusal, Request, Tags};
+use mlx_gate_core::{Constraints, Operation, Prepared, PreparedEncode, Refusal, Request, Tags};
 
 use crate::error::Error;
 use crate::log::Record;
@@ -69,6 +69,14 @@ impl<'a> Authorized<'a> {
         }
         self.operation.input_tokens = sum(|one| u32::try_from(one.prompt.len()).unwrap_or(u32::MAX));
         self.operation.max_output_tokens = Some(sum(|one| one.max_output_tokens).saturating_mul(n));
+        self
+    }
+
+    /// The same for texts that are read whole, of which nothing is generated.
+    pub(crate) fn measured_encode(mut self, prepared: &PreparedEncode) -> Self {
+        self.operation.model = Some(prepared.model.clone());
+        self.operation.input_tokens = prepared.tokens();
+        self.operation.max_output_tokens = Some(0);
         self
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Route {
 type Handler = fn(Call, Body) -> BoxFuture<'static, Result<Permitted, Error>>;
 
 /// Everything the server does for a caller.
-pub(crate) static ROUTES: [Route; 10] = [
+pub(crate) static ROUTES: [Route; 16] = [
     Route {
         method: Method::POST,
         path: "/v1/chat/completions",
@@ -125,6 +125,54 @@ pub(crate) static ROUTES: [Route; 10] = [
         api: Api::Models,
         handler: |call, _| Box::pin(openapi::get(call)),
         describe: openapi::describe,
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/embeddings",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Embedding,
+        handler: |call, body| Box::pin(openai::embeddings::create(call, body)),
+        describe: openai::embeddings::describe,
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/rerank",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Rerank,
+        handler: |call, body| Box::pin(openai::rerank::create(call, body)),
+        describe: openai::rerank::describe,
+    },
+    Route {
+        method: Method::POST,
+        path: "/v2/rerank",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Rerank,
+        handler: |call, body| Box::pin(openai::rerank::create(call, body)),
+        describe: openai::rerank::describe,
+    },
+    Route {
+        method: Method::POST,
+        path: "/rerank",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Rerank,
+        handler: |call, body| Box::pin(openai::rerank::create(call, body)),
+        describe: openai::rerank::describe,
+    },
+    Route {
+        method: Method::POST,
+        path: "/v1/score",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Score,
+        handler: |call, body| Box::pin(openai::score::create(call, body)),
+        describe: openai::score::describe,
+    },
+    Route {
+        method: Method::POST,
+        path: "/score",
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Score,
+        handler: |call, body| Box::pin(openai::score::create(call, body)),
+        describe: openai::score::describe,
     },
 ];
 

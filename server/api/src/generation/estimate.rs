@@ -1,6 +1,6 @@
 use std::io;
 
-use mlx_gate_core::{Conversation, Prompt};
+use mlx_gate_core::{Conversation, EncodeInput, Prompt};
 use serde_json::Value;
 
 /// Bytes of text in a token: what tokenizers come to for English prose. Code and other scripts take more tokens.
@@ -8,11 +8,21 @@ const BYTES_PER_TOKEN: usize = 4;
 
 /// How long a prompt will be, in tokens, as far as that can be said without the model. Exact where the client sent
 /// tokens.
-pub(super) fn tokens(prompt: &Prompt) -> u32 {
+pub(crate) fn tokens(prompt: &Prompt) -> u32 {
     let tokens = match prompt {
         Prompt::Tokens(tokens) => tokens.len(),
         Prompt::Text(text) => text.len().div_ceil(BYTES_PER_TOKEN),
         Prompt::Chat(conversation) => bytes(conversation).div_ceil(BYTES_PER_TOKEN),
+    };
+    u32::try_from(tokens).unwrap_or(u32::MAX)
+}
+
+/// The same for a text that is read whole.
+pub(crate) fn encode_tokens(input: &EncodeInput) -> u32 {
+    let tokens = match input {
+        EncodeInput::Tokens(tokens) => tokens.len(),
+        EncodeInput::Text(text) => text.len().div_ceil(BYTES_PER_TOKEN),
+        EncodeInput::Pair(first, second) => (first.len() + second.len()).div_ceil(BYTES_PER_TOKEN),
     };
     u32::try_from(tokens).unwrap_or(u32::MAX)
 }

@@ -31,21 +31,25 @@ pub(crate) struct Model<'a> {
 #[derive(Serialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any mix of them exists")]
 struct Capabilities {
+    completion: bool,
     chat: bool,
     tools: bool,
     reasoning: bool,
     structured_output: bool,
     embeddings: bool,
+    score: bool,
 }
 
 impl From<Capable> for Capabilities {
     fn from(can: Capable) -> Self {
         Self {
+            completion: can.completion,
             chat: can.chat,
             tools: can.tools,
             reasoning: can.reasoning,
             structured_output: can.structured_output,
             embeddings: can.embeddings,
+            score: can.score,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use mlx_gate_core::{ModelCard, Prompt, Request, SamplingOverrides};
+use mlx_gate_core::{ModelCard, Prompt, Request, SamplingOverrides, Truncate};
 use serde_json::{Value, json};
 
 use super::fields::{self, Fields};
@@ -187,6 +187,20 @@ pub(crate) fn tokens(path: &str, values: &[Value]) -> Result<Vec<u32>, Error> {
         token.ok_or_else(|| fields::invalid_type(&format!("{path}[{index}]"), "a token id", value))
     };
     values.iter().enumerate().map(token).collect()
+}
+
+/// Where texts that are too long are cut, as vLLM has it: -1 is what the model can read.
+pub(crate) fn truncate(fields: &mut Fields) -> Result<Option<Truncate>, Error> {
+    const KEY: &str = "truncate_prompt_tokens";
+    let path = fields.path(KEY);
+    fields
+        .integer(KEY, -1..=i64::from(u32::MAX))?
+        .map(|tokens| match tokens {
+            -1 => Ok(Truncate::ToModel),
+            0 => Err(fields::invalid(path, "expected -1 or a number of tokens, but got 0")),
+            tokens => Ok(Truncate::To(tokens as u32)),
+        })
+        .transpose()
 }
 
 /// `max_tokens`. More than any context holds is as good as no limit.

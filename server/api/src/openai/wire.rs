@@ -46,6 +46,19 @@ impl From<Usage> for WireUsage {
     }
 }
 
+/// `usage` of a response in which nothing is generated.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub(crate) struct InputUsage {
+    prompt_tokens: u32,
+    total_tokens: u32,
+}
+
+impl InputUsage {
+    pub(crate) const fn new(tokens: u32) -> Self {
+        Self { prompt_tokens: tokens, total_tokens: tokens }
+    }
+}
+
 /// What all responses and chunks of one request begin with.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Head {

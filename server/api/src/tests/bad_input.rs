@@ -27,6 +27,12 @@ fn body(kind: &str, json: &str) -> (&'static str, Value) {
         "completion+" => (COMPLETIONS, with(json!({ "prompt": "x" }))),
         "tokenize" => ("/tokenize", change),
         "detokenize" => ("/detokenize", change),
+        "embedding" => ("/v1/embeddings", change),
+        "embedding+" => ("/v1/embeddings", with(json!({ "input": "x" }))),
+        "rerank" => ("/v1/rerank", change),
+        "rerank+" => ("/v1/rerank", with(json!({ "query": "x", "documents": ["y"] }))),
+        "score" => ("/v1/score", change),
+        "score+" => ("/v1/score", with(json!({ "text_1": "x", "text_2": "y" }))),
         _ => panic!("no kind of case: {kind}"),
     }
 }

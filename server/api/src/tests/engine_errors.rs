@@ -5,11 +5,13 @@ use super::fakes::{FakeEngine, answer, app, post};
 
 #[tokio::test]
 async fn the_engines_errors_become_answers() {
+    let unsuited = EngineError::UnsuitedModel { model: "z".to_owned(), problem: "does not do it" };
     let too_long = EngineError::PromptTooLong { prompt_tokens: 9000, context_length: 4096 };
     let invalid =
         EngineError::InvalidRequest { field: "template_options", message: "no such style".to_owned() };
     let cases = [
         (EngineError::UnknownModel("x".to_owned()), 404, "model_not_found", json!("model"), "`x`"),
+        (unsuited, 400, "unsupported_model", json!("model"), "`z` does not do it"),
         (EngineError::UnknownAdapter("y".to_owned()), 404, "adapter_not_found", json!("adapter"), "`y`"),
         (invalid, 400, "invalid_value", json!("chat_template_kwargs"), "no such style"),
         (too_long, 400, "context_length_exceeded", json!("messages"), "9000"),

@@ -10,9 +10,11 @@ use axum::response::Response;
 use futures_util::Stream;
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use mlx_gate_core::encoder::Text;
 use mlx_gate_core::{
-    BoxFuture, Capabilities, Engine, EngineError, Event, EventStream, FinishReason, Finished, ModelCard,
-    OutputFormat, Prepared, Sampling, Tags, Tokenize, Tokenized, ToolCallDelta, Usage,
+    BoxFuture, Capabilities, EncodeRequest, Encoded, Encoding, Engine, EngineError, Event, EventStream,
+    FinishReason, Finished, ModelCard, OutputFormat, Prepared, PreparedEncode, Sampling, Tags, Tokenize,
+    Tokenized, ToolCallDelta, Usage,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -41,6 +43,11 @@ pub(crate) struct FakeEngine {
     pub(crate) panics: Mutex<bool>,
     pub(crate) asked: Mutex<Vec<mlx_gate_core::Request>>,
     pub(crate) tokenized: Mutex<Vec<Tokenize>>,
+    pub(crate) to_encode: Mutex<Vec<EncodeRequest>>,
+    /// What texts become; where the test does not say, each its number.
+    pub(crate) vectors: Mutex<Option<Vec<Vec<f32>>>>,
+    /// Texts are never read to their end.
+    pub(crate) reads_for_ever: Mutex<bool>,
     pub(crate) started: Mutex<Vec<Prepared>>,
     pub(crate) tags: Mutex<Vec<Tags>>,
     /// Streams that exist.
@@ -67,7 +74,8 @@ impl FakeEngine {
                 tools: capable,
                 reasoning: capable,
                 structured_output: capable,
-                embeddings: false,
+                completion: true,
+                ..Capabilities::default()
             },
         };
         let engine = Self {
@@ -78,6 +86,9 @@ impl FakeEngine {
             panics: Mutex::default(),
             asked: Mutex::default(),
             tokenized: Mutex::default(),
+            to_encode: Mutex::default(),
+            vectors: Mutex::default(),
+            reads_for_ever: Mutex::default(),
             started: Mutex::default(),
             tags: Mutex::default(),
             alive: watch::Sender::new(0),
@@ -144,7 +155,39 @@ impl Engine for FakeEngine {
         self.started.lock().unwrap().push(prepared);
         let says = self.says.lock().unwrap().pop_front().expect("no more generations than the test prepared");
         self.alive.send_modify(|alive| *alive += 1);
-        Ok(Box::pin(Saying { says, alive: self.alive.clone() }))
+        Ok(Box::pin(Saying { says, _alive: Alive(self.alive.clone()) }))
+    }
+
+    /// Three tokens for each text.
+    fn prepare_encode(&self, request: EncodeRequest) -> BoxFuture<'_, Result<PreparedEncode, EngineError>> {
+        let prepared = PreparedEncode {
+            id: request.id.clone(),
+            model: request.model.clone().unwrap_or_else(|| "demo".to_owned()),
+            task: request.task,
+            texts: vec![Text { tokens: vec![1, 2, 3], segments: Vec::new() }; request.inputs.len()],
+        };
+        self.to_encode.lock().unwrap().push(request);
+        let refusal = self.refuses_to_prepare.lock().unwrap().clone();
+        Box::pin(async move { refusal.map_or(Ok(prepared), Err) })
+    }
+
+    fn encode(&self, prepared: PreparedEncode, tags: &Tags) -> Result<Encoding, EngineError> {
+        if let Some(error) = self.refuses_to_start.lock().unwrap().clone() {
+            return Err(error);
+        }
+        self.tags.lock().unwrap().push(tags.clone());
+        self.alive.send_modify(|alive| *alive += 1);
+        let alive = Alive(self.alive.clone());
+        let numbers = || (0..prepared.texts.len()).map(|number| vec![number as f32]).collect();
+        let vectors = self.vectors.lock().unwrap().clone().unwrap_or_else(numbers);
+        let reads_for_ever = *self.reads_for_ever.lock().unwrap();
+        Ok(Box::pin(async move {
+            let _alive = alive;
+            if reads_for_ever {
+                return std::future::pending().await;
+            }
+            Ok(Encoded { vectors, queued: Duration::from_millis(3) })
+        }))
     }
 
     /// Three tokens, whatever the prompt.
@@ -164,9 +207,18 @@ impl Engine for FakeEngine {
     }
 }
 
+/// Counts what exists.
+struct Alive(watch::Sender<usize>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.send_modify(|alive| *alive -= 1);
+    }
+}
+
 struct Saying {
     says: mpsc::UnboundedReceiver<Say>,
-    alive: watch::Sender<usize>,
+    _alive: Alive,
 }
 
 impl Stream for Saying {
@@ -177,12 +229,6 @@ impl Stream for Saying {
             Say::Event(event) => Some(event),
             Say::Panic => panic!("the test asked for a panic"),
         })
-    }
-}
-
-impl Drop for Saying {
-    fn drop(&mut self) {
-        self.alive.send_modify(|alive| *alive -= 1);
     }
 }
 

@@ -13,7 +13,10 @@ async fn models_are_listed_in_order() {
         json!({
             "id": "demo", "object": "model", "created": 1_700_000_000, "owned_by": "mlx-gate",
             "architecture": "qwen3", "context_length": 4096,
-            "capabilities": { "chat": true, "tools": true, "reasoning": true, "structured_output": true, "embeddings": false },
+            "capabilities": {
+                "completion": true, "chat": true, "tools": true, "reasoning": true, "structured_output": true,
+                "embeddings": false, "score": false,
+            },
         })
     );
     assert_eq!(listed["data"][1]["id"], "org/plain");

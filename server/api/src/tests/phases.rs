@@ -46,6 +46,11 @@ fn good(route: &Route) -> Request<Body> {
         }
         "/v1/models" | "/openapi.json" => request("GET", route.path, ""),
         "/v1/models/{*id}" => request("GET", "/v1/models/org/plain", ""),
+        "/v1/embeddings" => post(route.path, &json!({ "input": "x" })),
+        "/v1/rerank" | "/v2/rerank" | "/rerank" => {
+            post(route.path, &json!({ "query": "x", "documents": ["y"] }))
+        }
+        "/v1/score" | "/score" => post(route.path, &json!({ "text_1": "x", "text_2": "y" })),
         "/detokenize" => post(route.path, &json!({ "tokens": [1] })),
         other => panic!("say how a good request to {other} looks"),
     }

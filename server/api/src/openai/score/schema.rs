@@ -1,0 +1,72 @@
+//! What [`super`] takes in, as `/openapi.json` has it.
+#![expect(dead_code, reason = "these types are read by `JsonSchema` alone; no request is ever made into one")]
+
+use schemars::JsonSchema;
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Request {
+    Texts(Texts),
+    Documents(Documents),
+    Items(Items),
+    Data(Data),
+}
+
+/// One text, or several: one with all, or as many on both sides.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Side {
+    One(String),
+    Several(#[schemars(length(min = 1, max = 2048))] Vec<String>),
+}
+
+#[derive(JsonSchema)]
+struct Shared {
+    /// A served name. Left out, it is the first model.
+    #[schemars(length(max = 512))]
+    model: Option<String>,
+    /// Longer texts are cut to so many tokens; -1 is what the model can read.
+    #[schemars(range(min = -1, max = 4_294_967_295_u32), extend("not" = { "const": 0 }))]
+    truncate_prompt_tokens: Option<i64>,
+    /// Whom the client asks for.
+    #[schemars(length(max = 256))]
+    user: Option<String>,
+    #[schemars(length(max = 256))]
+    safety_identifier: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Texts {
+    text_1: Side,
+    text_2: Side,
+    #[schemars(flatten)]
+    shared: Shared,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Documents {
+    queries: Side,
+    documents: Side,
+    #[schemars(flatten)]
+    shared: Shared,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Items {
+    queries: Side,
+    items: Side,
+    #[schemars(flatten)]
+    shared: Shared,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Data {
+    data_1: Side,
+    data_2: Side,
+    #[schemars(flatten)]
+    shared: Shared,
+}

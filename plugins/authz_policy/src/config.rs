@@ -9,8 +9,18 @@ use crate::rule::{Allow, Deny, Scope};
 use crate::test_case::TestCase;
 
 /// What `operation.api` may be. A misspelt endpoint would make a refusal useless without a word.
-const ENDPOINTS: [&str; 7] =
-    ["chat", "completion", "embedding", "message", "response", "count-tokens", "models"];
+const ENDPOINTS: [&str; 10] = [
+    "chat",
+    "completion",
+    "embedding",
+    "rerank",
+    "score",
+    "message",
+    "response",
+    "count-tokens",
+    "tokenize",
+    "models",
+];
 
 /// The most entries of a rule's list.
 const MOST_ENTRIES: usize = 128;

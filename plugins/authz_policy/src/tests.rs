@@ -315,8 +315,8 @@ fn mistakes_name_file_rule_and_key() {
         ),
         (
             &format!("{good}[[deny]]\nendpoints = ['chats']"),
-            "`policy.toml`, deny 1, `endpoints`: `chats` is none of chat, completion, embedding, message, response, \
-             count-tokens, models",
+            "`policy.toml`, deny 1, `endpoints`: `chats` is none of chat, completion, embedding, rerank, score, \
+             message, response, count-tokens, tokenize, models",
         ),
         (
             "[[allow]]\nendpoints = []",

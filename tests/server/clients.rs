@@ -25,6 +25,12 @@ fn the_openai_client_has_its_responses() {
 }
 
 #[test]
+fn the_openai_client_has_its_embeddings() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/models/tests/encoders/fixtures/bert_mean");
+    run("python", "openai_embeddings.py", &["--model", model]);
+}
+
+#[test]
 fn the_anthropic_client_works() {
     run("python", "anthropic_client.py", &[]);
 }

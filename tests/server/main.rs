@@ -10,6 +10,7 @@ mod authz;
 mod chat;
 mod clients;
 mod configuration;
+mod embeddings;
 mod external;
 mod forged;
 mod hostile;

@@ -9,6 +9,7 @@ mod ci;
 mod clients;
 mod error;
 mod install;
+mod minilm;
 mod native;
 mod parity;
 mod plugins;

@@ -6,13 +6,14 @@ use crate::error::Error;
 use crate::native::mlx::Backend;
 use crate::plugins::Choice;
 use crate::shell::{Program, cargo};
-use crate::{authoring, clients, native, plugins, python};
+use crate::{authoring, clients, minilm, native, plugins, python};
 
 /// What the command line of `setup` says.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) backend: Option<Backend>,
-    /// Also the Python packages that tests compare with, the tools for plugins in other languages, and clients.
+    /// Also the Python packages that tests compare with, the tools for plugins in other languages, clients, and a
+    /// model that embeds.
     pub(crate) tests: bool,
 }
 
@@ -23,6 +24,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<(), Error> {
         python::install(root)?;
         authoring::find(root)?;
         clients::find(root)?;
+        minilm::find(root);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::error::Error;
 use crate::shell::{Program, cargo};
-use crate::{authoring, clients, setup};
+use crate::{authoring, clients, minilm, setup};
 
 /// Runs all tests, or those that `args` (handed to `cargo test`) select.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
@@ -15,7 +15,9 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     cargo(root).args(["build", "--release", "--workspace", "--bin", "mlx-gate"]).run()?;
     let (cargo_args, test_args) =
         args.split_at(args.iter().position(|arg| arg == "--").unwrap_or(args.len()));
-    let tests = setup::cargo_with_python(root)?
+    let cargo = setup::cargo_with_python(root)?;
+    let cargo = minilm::find(root).into_iter().fold(cargo, |cargo, model| cargo.env(minilm::VARIABLE, model));
+    let tests = cargo
         .env(authoring::VARIABLE, authoring::find(root)?)
         .env(clients::VARIABLE, clients::find(root)?)
         .args(["test", "--release", "--workspace", "--no-fail-fast"])

@@ -186,7 +186,7 @@ fn dimensions_are_cut_and_normalized() {
     let config = fs::read_to_string(format!("{MODELS}/bert_mean/config.json")).unwrap();
     let mut config: Value = serde_json::from_str(&config).unwrap();
     config["matryoshka_dimensions"] = json!([4, 8]);
-    folder.write("config.json", &config.to_string());
+    folder.write("config.json", config.to_string());
 
     let server = Server::start(&["--model", &format!("cut={}", folder.path().display())]);
     let Expected { texts, vectors, .. } = Expected::of("bert_mean");

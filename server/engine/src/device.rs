@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use mlx_gate_core::{Decoder, DeviceModel, Encoder, EngineError, decoder, encoder};
+use mlx_gate_core::{DeviceModel, EngineError, decoder, encoder};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
@@ -69,8 +69,7 @@ pub(crate) fn start(
                 }
             };
             let _ = loaded.send(Ok(models.iter().map(ModelFacts::from).collect()));
-            let (decoders, encoders) = by_kind(models);
-            let mut scheduler = Scheduler::new(limits, decoders).with_encoders(Encoders::new(encoders));
+            let mut scheduler = scheduler(limits, models);
             let ended = catch_unwind(AssertUnwindSafe(|| run(&mut scheduler, &received)));
             closed.store(true, Ordering::Release);
             let error = match ended {
@@ -110,8 +109,8 @@ fn load_all(loads: Vec<(String, Load)>) -> Result<Vec<DeviceModel>, Error> {
         .collect()
 }
 
-/// Models of each kind, in their order.
-fn by_kind(models: Vec<DeviceModel>) -> (Vec<Box<dyn Decoder>>, Vec<Box<dyn Encoder>>) {
+/// A scheduler of the models, those of each kind in their order.
+fn scheduler(limits: Limits, models: Vec<DeviceModel>) -> Scheduler {
     let (mut decoders, mut encoders) = (Vec::new(), Vec::new());
     for model in models {
         match model {
@@ -119,7 +118,7 @@ fn by_kind(models: Vec<DeviceModel>) -> (Vec<Box<dyn Decoder>>, Vec<Box<dyn Enco
             DeviceModel::Encoder(encoder) => encoders.push(encoder),
         }
     }
-    (decoders, encoders)
+    Scheduler::new(limits, decoders).with_encoders(Encoders::new(encoders))
 }
 
 /// Works until told to stop. Commands are taken between ticks, and waited for only where there is nothing else to do.

@@ -147,7 +147,9 @@ pub(crate) fn finish(task: EncodeTask, mut encoded: Encoded) -> Encoded {
         if vector.len() > dimensions as usize {
             vector.truncate(dimensions as usize);
             let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-            vector.iter_mut().for_each(|x| *x /= length);
+            for number in vector {
+                *number /= length;
+            }
         }
     }
     encoded

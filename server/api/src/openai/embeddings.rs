@@ -21,13 +21,13 @@ use crate::routes::Call;
 #[derive(Serialize, JsonSchema)]
 struct Embeddings {
     object: &'static str,
-    data: Vec<Embedding>,
+    data: Vec<Datum>,
     model: String,
     usage: wire::InputUsage,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Embedding {
+struct Datum {
     object: &'static str,
     index: usize,
     embedding: Vector,
@@ -61,7 +61,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
         if base64 { Vector::Base64(in_base64(&numbers)) } else { Vector::Numbers(numbers) }
     };
     let data = read.vectors.into_iter().map(vector).enumerate();
-    let data = data.map(|(index, embedding)| Embedding { object: "embedding", index, embedding }).collect();
+    let data = data.map(|(index, embedding)| Datum { object: "embedding", index, embedding }).collect();
     let usage = wire::InputUsage::new(read.tokens);
     Ok(permit.answer(wire::json(&Embeddings { object: "list", data, model: read.model, usage })?))
 }

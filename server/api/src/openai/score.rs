@@ -28,12 +28,12 @@ struct Scores {
     object: &'static str,
     created: u64,
     model: String,
-    data: Vec<Score>,
+    data: Vec<Datum>,
     usage: wire::InputUsage,
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Score {
+struct Datum {
     index: usize,
     object: &'static str,
     score: f32,
@@ -49,7 +49,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;
     let asked = read(value, call.id.clone())?;
     let (permit, read) = encoding::encode(&call, asked).await?;
-    let score = |(index, vector): (usize, Vec<f32>)| Score {
+    let score = |(index, vector): (usize, Vec<f32>)| Datum {
         index,
         object: "score",
         score: vector.first().copied().unwrap_or_default(),
@@ -72,7 +72,7 @@ fn read(value: Value, id: String) -> Result<Asked, Error> {
     let [first, second] = named.unwrap_or(SIDES[0]);
     let (firsts, _) = side(&mut fields, first)?;
     let (seconds, listed) = side(&mut fields, second)?;
-    let inputs = pairs(firsts, seconds, first, second)?;
+    let inputs = pairs(&firsts, seconds, first, second)?;
     let truncate = options::truncate(&mut fields)?;
     let end_user = options::end_user(&mut fields)?;
     fields.finish()?;
@@ -103,7 +103,7 @@ fn side(fields: &mut Fields, name: &'static str) -> Result<(Vec<String>, bool), 
 
 /// Each with each, or the first with all.
 fn pairs(
-    firsts: Vec<String>,
+    firsts: &[String],
     seconds: Vec<String>,
     first: &str,
     second: &str,

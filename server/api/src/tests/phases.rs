@@ -37,7 +37,7 @@ fn good(route: &Route) -> Request<Body> {
     match route.path {
         CHAT => chat(&json!({})),
         "/v1/completions" | "/tokenize" => post(route.path, &json!({ "prompt": "x" })),
-        "/v1/responses" => post(route.path, &json!({ "input": "x" })),
+        "/v1/responses" | "/v1/embeddings" => post(route.path, &json!({ "input": "x" })),
         "/v1/messages" => {
             post(route.path, &json!({ "max_tokens": 9, "messages": [{ "role": "user", "content": "x" }] }))
         }
@@ -46,7 +46,6 @@ fn good(route: &Route) -> Request<Body> {
         }
         "/v1/models" | "/openapi.json" => request("GET", route.path, ""),
         "/v1/models/{*id}" => request("GET", "/v1/models/org/plain", ""),
-        "/v1/embeddings" => post(route.path, &json!({ "input": "x" })),
         "/v1/rerank" | "/v2/rerank" | "/rerank" => {
             post(route.path, &json!({ "query": "x", "documents": ["y"] }))
         }

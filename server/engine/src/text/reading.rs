@@ -67,8 +67,7 @@ impl ModelText {
                 strategy: TruncationStrategy::LongestFirst,
                 stride: 0,
             };
-            (first, second) =
-                truncate_encodings(first, second, &params).map_err(|error| failed(error.into()))?;
+            (first, second) = truncate_encodings(first, second, &params).map_err(failed)?;
         }
         let encoding = self.tokenizer.post_process(first, second, true).map_err(failed)?;
         let segment = |&segment: &u32| u8::from(segment > 0);

@@ -105,7 +105,10 @@ fn read(file: &ConfigFile, family: Family) -> Result<Box<dyn EncoderBlueprint>, 
 impl Plan {
     /// The token that fills up short texts.
     fn padding(&self) -> u32 {
-        self.config.pad_token_id.unwrap_or(if self.family == Family::Bert { 0 } else { 1 })
+        self.config.pad_token_id.unwrap_or(match self.family {
+            Family::Bert => 0,
+            Family::Roberta => 1,
+        })
     }
 
     /// Position of the first token: RoBERTa's positions begin behind the padding token's id.

@@ -49,7 +49,9 @@ struct EmbeddingRequest {
 
 /// What `/openapi.json` says of the route.
 pub(crate) fn describe() -> Description {
-    Description::new("Embeddings of texts").takes::<schema::Request>("EmbeddingRequest").answers::<Embeddings>("Embeddings")
+    Description::new("Embeddings of texts")
+        .takes::<schema::Request>("EmbeddingRequest")
+        .answers::<Embeddings>("Embeddings")
 }
 
 /// The embeddings of texts.

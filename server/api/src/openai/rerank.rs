@@ -48,7 +48,9 @@ struct RerankRequest {
 
 /// What `/openapi.json` says of the route.
 pub(crate) fn describe() -> Description {
-    Description::new("Documents in the order in which they answer a query").takes::<schema::Request>("RerankRequest").answers::<Ranking>("Ranking")
+    Description::new("Documents in the order in which they answer a query")
+        .takes::<schema::Request>("RerankRequest")
+        .answers::<Ranking>("Ranking")
 }
 
 /// Documents in the order in which they answer a query.

@@ -41,7 +41,9 @@ struct Datum {
 
 /// What `/openapi.json` says of the route.
 pub(crate) fn describe() -> Description {
-    Description::new("How well texts answer others").takes::<schema::Request>("ScoreRequest").answers::<Scores>("Scores")
+    Description::new("How well texts answer others")
+        .takes::<schema::Request>("ScoreRequest")
+        .answers::<Scores>("Scores")
 }
 
 /// How well texts answer others.

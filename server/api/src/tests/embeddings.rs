@@ -78,7 +78,7 @@ async fn more_inputs_than_openai_takes_are_refused() {
 #[tokio::test]
 async fn plugins_are_told_the_size_and_what_is_charged_is_the_true_one() {
     let engine = FakeEngine::says(Vec::new());
-    let tags = Tags { priority: Priority::Batch, ..Tags::default() };
+    let tags = Tags { tenant: Some("acme".to_owned()), priority: Priority::Batch, ..Tags::default() };
     let gate = FakeGate { tags: tags.clone(), ..FakeGate::default() };
     let body = json!({ "input": ["x".repeat(400), "y"], "user": "bob" });
     answer(&app_with(&engine, gate.clone(), Config::default()), post(PATH, &body)).await;

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub(super) enum Request {
-    Texts(Texts),
-    Documents(Documents),
-    Items(Items),
-    Data(Data),
+    NumberedTexts(NumberedTexts),
+    OfDocuments(OfDocuments),
+    OfItems(OfItems),
+    Numbered(Numbered),
 }
 
 /// One text, or several: one with all, or as many on both sides.
@@ -37,7 +37,7 @@ struct Shared {
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub(super) struct Texts {
+pub(super) struct NumberedTexts {
     text_1: Side,
     text_2: Side,
     #[schemars(flatten)]
@@ -46,7 +46,7 @@ pub(super) struct Texts {
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub(super) struct Documents {
+pub(super) struct OfDocuments {
     queries: Side,
     documents: Side,
     #[schemars(flatten)]
@@ -55,7 +55,7 @@ pub(super) struct Documents {
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub(super) struct Items {
+pub(super) struct OfItems {
     queries: Side,
     items: Side,
     #[schemars(flatten)]
@@ -64,7 +64,7 @@ pub(super) struct Items {
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub(super) struct Data {
+pub(super) struct Numbered {
     data_1: Side,
     data_2: Side,
     #[schemars(flatten)]

@@ -99,6 +99,8 @@ pub struct Prepared {
     pub logprobs: Option<u32>,
     /// How the text is taken apart.
     pub format: OutputFormat,
+    /// How long the model may reason.
+    pub reasoning_budget: Option<ReasoningBudget>,
     /// The tools offered, as [`Conversation::tools`](crate::Conversation::tools) has them: values in calls get the types
     /// that a tool's schema says, and what looks like a call without any mark is one only where it names a tool.
     pub tools: Arc<[Value]>,
@@ -107,6 +109,16 @@ pub struct Prepared {
     pub continues: bool,
     /// What the answer has to look like.
     pub grammar: Option<CompiledGrammar>,
+}
+
+/// A bound on reasoning, and what the model is made to say when it reaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReasoningBudget {
+    /// Tokens of reasoning after which it is ended.
+    pub tokens: u32,
+    /// Tokens that end it. Where the model takes its reasoning up again, the next of these does, and the last one from then
+    /// on. At least one.
+    pub endings: Arc<[Vec<u32>]>,
 }
 
 /// A grammar in the form in which the engine that prepared the request uses it; a closed box to everybody else.

@@ -128,6 +128,8 @@ pub struct ReasoningOptions {
     pub effort: Option<Effort>,
     /// The most tokens of reasoning, after which the model has to answer.
     pub max_tokens: Option<u32>,
+    /// A wish, not a demand: a model that does not reason answers without.
+    pub optional: bool,
 }
 
 impl ReasoningOptions {

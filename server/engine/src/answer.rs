@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use mlx_gate_core::{Event, FinishReason, Prepared, TokenLogprob};
+use mlx_gate_core::{Event, FinishReason, Prepared, ReasoningBudget, TokenLogprob};
 
 use crate::output::OutputParser;
 use crate::sampler::Chosen;
-use crate::stop::StopStrings;
+use crate::stop::{Released, StopStrings};
 use crate::text::{Beginning, Detokenizer, ModelText};
 
 /// Turns a row's tokens into events, in this order: end-of-sequence tokens, text, stop strings, output format.
@@ -24,6 +24,18 @@ pub(crate) struct Answer {
     logprobs: Vec<TokenLogprob>,
     tokens: u32,
     reasoning_tokens: u32,
+    budget: Option<ReasoningBudget>,
+    /// How often the reasoning was ended because its budget was spent.
+    cut: usize,
+}
+
+/// Who chose a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The model: it may end the answer, and stop strings are looked for in it.
+    Model,
+    /// The answer itself, by [`Answer::due`].
+    Forced,
 }
 
 /// Why an answer ends, before tool calls are looked at.
@@ -47,21 +59,32 @@ impl Answer {
             logprobs: Vec::new(),
             tokens: 0,
             reasoning_tokens: 0,
+            budget: prepared.reasoning_budget.clone(),
+            cut: 0,
         }
     }
 
     /// Takes the next token with its log probability, appends the events it makes certain, and says whether it ends the
     /// answer.
-    pub(crate) fn push(&mut self, token: u32, chosen: Option<Chosen>, events: &mut Vec<Event>) -> bool {
+    pub(crate) fn push(
+        &mut self,
+        token: u32,
+        source: Source,
+        chosen: Option<Chosen>,
+        events: &mut Vec<Event>,
+    ) -> bool {
         let before = events.len();
         self.tokens += 1;
-        if self.stop_tokens.contains(&token) {
+        if source == Source::Model && self.stop_tokens.contains(&token) {
             return true;
         }
         self.logprobs.extend(chosen.map(|chosen| self.logprob(token, chosen)));
         let mut text = String::new();
         self.detokenizer.push(token, &mut text);
-        let released = self.stop.push(&text);
+        let released = match source {
+            Source::Model => self.stop.push(&text),
+            Source::Forced => Released { text: self.stop.pass(&text), stopped: false },
+        };
         let reasoning = self.output.in_reasoning();
         self.output.push(&released.text, events);
         // The tags are not reasoning themselves, so both sides of the token have to be inside.
@@ -71,6 +94,19 @@ impl Answer {
         self.show_logprobs(before, events);
         self.stopped = released.stopped;
         released.stopped
+    }
+
+    /// Tokens that have to come next, because the reasoning has spent its budget. They are given once.
+    ///
+    /// A character that tokens have cut is waited for: what follows half of one would not be read as what it is.
+    pub(crate) fn due(&mut self) -> &[u32] {
+        let Some(ReasoningBudget { tokens, endings }) = &self.budget else { return &[] };
+        if !self.output.in_reasoning() || self.reasoning_tokens < *tokens || !self.detokenizer.is_whole() {
+            return &[];
+        }
+        let ending = endings.get(self.cut).or(endings.last());
+        self.cut += 1;
+        ending.map_or(&[], Vec::as_slice)
     }
 
     /// Appends what was held back and says how the answer ended.

@@ -257,7 +257,8 @@ fn build_text(id: &str) -> Result<ModelText, text::Error> {
     ModelText::load(id, &assets())
 }
 
-fn assets() -> Assets {
+/// The files that describe the text side of the fake model.
+pub fn assets() -> Assets {
     let vocabulary: Map<String, Value> =
         (0..=255u8).map(|byte| (byte_letter(byte).to_string(), Value::from(byte))).collect();
     let end = json!({

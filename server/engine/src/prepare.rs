@@ -1,5 +1,7 @@
 //! From a request to tokens and numbers the scheduler can rely on. Runs beside the device.
 
+mod budget;
+
 use mlx_gate_core::{
     Conversation, EngineError, MOST_LOGPROBS, OutputFormat, Prepared, Prompt, Request, Sampling,
     SamplingOverrides, Tokenize, Tokenized,
@@ -40,7 +42,6 @@ pub(crate) fn prepare(
     request: Request,
 ) -> Result<(Prepared, Option<Plan>), EngineError> {
     served.check_generates()?;
-    check_supported(&request)?;
     let vocabulary = served.facts.vocab_size;
     let sampling = resolve_sampling(served.text.defaults(), request.sampling, vocabulary)?;
     if request.stop.iter().any(String::is_empty) {
@@ -70,6 +71,10 @@ pub(crate) fn prepare(
         Some(syntax) if may_reason => Reasoning::Possible(syntax),
         _ => Reasoning::Absent,
     };
+    let reasoning_budget = match conversation {
+        Some(conversation) => budget::resolve(served, conversation, format)?,
+        None => None,
+    };
     let plan = grammar::plan(request.grammar, conversation, format, reasoning)?;
     let prepared = Prepared {
         id: request.id,
@@ -80,21 +85,12 @@ pub(crate) fn prepare(
         stop: request.stop,
         logprobs: request.logprobs,
         format,
+        reasoning_budget,
         tools,
         continues,
         grammar: None,
     };
     Ok((prepared, plan))
-}
-
-/// Refuses what the engine does not do yet, so that nobody takes it for done.
-fn check_supported(request: &Request) -> Result<(), EngineError> {
-    let Prompt::Chat(conversation) = &request.prompt else { return Ok(()) };
-    if conversation.reasoning.max_tokens.is_some() {
-        let what = "a budget of tokens for reasoning is not supported here; leave it out";
-        return Err(invalid("reasoning", what.to_owned()));
-    }
-    Ok(())
 }
 
 fn invalid(field: &'static str, message: String) -> EngineError {

@@ -53,6 +53,8 @@ pub struct RowSampler {
     logprobs: Option<Logprobs>,
     /// Says what its grammar allows.
     guide: Option<Guide>,
+    /// Comes next, whatever the logits.
+    forced: Option<u32>,
     /// These two are kept between tokens for their allocations only.
     candidates: Vec<Candidate>,
     bounds: Vec<f32>,
@@ -84,6 +86,7 @@ impl RowSampler {
             seen,
             logprobs: None,
             guide: None,
+            forced: None,
             candidates: Vec::new(),
             bounds: Vec::new(),
         }
@@ -111,6 +114,11 @@ impl RowSampler {
         if let Some(guide) = &mut self.guide {
             guide.begin();
         }
+    }
+
+    /// Has the next token be this one, where there is one. No random number is spent on it.
+    pub(crate) fn force(&mut self, token: Option<u32>) {
+        self.forced = token;
     }
 
     fn choose(&mut self, logits: &mut [f32]) -> Option<u32> {
@@ -231,7 +239,7 @@ impl decoder::Sampler for RowSampler {
         if let Some(guide) = &mut self.guide {
             guide.restrict(logits)?;
         }
-        let token = self.choose(logits).ok_or(RowError::BadLogits)?;
+        let token = self.forced.take().or_else(|| self.choose(logits)).ok_or(RowError::BadLogits)?;
         // Before anything else is done, so that what may follow is found out meanwhile.
         if let Some(guide) = &mut self.guide {
             guide.advance(token);

@@ -51,6 +51,12 @@ impl StopStrings {
         Released { text: std::mem::replace(&mut self.held, rest), stopped: false }
     }
 
+    /// Takes text in which no stop string is looked for, and gives it with what was held back before it.
+    pub fn pass(&mut self, piece: &str) -> String {
+        self.matchers.iter_mut().for_each(|matcher| matcher.matched = 0);
+        std::mem::take(&mut self.held) + piece
+    }
+
     /// The stop string that was found.
     pub fn found(&self) -> Option<&str> {
         self.found.as_deref()

@@ -16,7 +16,8 @@ mod vocabulary;
 use std::sync::Arc;
 
 use mlx_gate_core::{
-    Capabilities, Conversation, EngineError, OutputFormat, ReasoningSyntax, Sampling, ToolSyntax,
+    Capabilities, Conversation, EngineError, OutputFormat, ReasoningOptions, ReasoningSyntax, Sampling,
+    ToolSyntax,
 };
 use tokenizers::Tokenizer;
 
@@ -184,6 +185,11 @@ impl ModelText {
             _ => false,
         };
         Ok(ChatPrompt { tokens: self.encode(&text, false)?, format, may_reason })
+    }
+
+    /// The most tokens of reasoning that a request wants, explicitly or by an effort that the chat template does not know.
+    pub fn reasoning_budget(&self, reasoning: ReasoningOptions) -> Option<u32> {
+        thinking::budget(reasoning, self.template.as_ref()?)
     }
 
     /// Tokenizes text; `add_special` lets the tokenizer put its own special tokens around it (BOS, mostly).

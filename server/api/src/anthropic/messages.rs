@@ -26,7 +26,7 @@ pub(crate) fn describe() -> Description {
 
 pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;
-    let request = request::MessagesRequest::read(value)?;
+    let request = request::MessagesRequest::read(value, interleaves_thinking(&call))?;
     let (streaming, shows_thinking, grammar) =
         (request.streaming, request.shows_thinking, request.grammar_field());
     let (permit, mut generation) = Generation::begin(&call, request.into_asked(call.id.clone()), |card| {
@@ -45,4 +45,10 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
             return Ok(permit.answer(openai::wire::json(&message)?));
         }
     }
+}
+
+/// Whether the client's `anthropic-beta` has thinking between calls of tools. Its budget is for all of it together.
+fn interleaves_thinking(call: &Call) -> bool {
+    let betas = call.headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
+    betas.flat_map(|list| list.split(',')).any(|beta| beta.trim().starts_with("interleaved-thinking-"))
 }

@@ -1,6 +1,7 @@
 //! `POST /v1/chat/completions`.
 
 mod messages;
+mod reasoning;
 mod request;
 mod response;
 mod schema;
@@ -17,7 +18,7 @@ use crate::routes::Call;
 use crate::sse;
 
 pub(super) use messages::read as read_messages;
-pub(super) use request::template_options;
+pub(super) use reasoning::read as template_options;
 pub(super) use tools::offered as read_tools;
 
 /// What `/openapi.json` says of the route.

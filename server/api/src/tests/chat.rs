@@ -123,6 +123,32 @@ async fn every_field_reaches_the_engine() {
 }
 
 #[tokio::test]
+async fn reasoning_is_bounded_in_several_words() {
+    for (said, expected) in [
+        (json!({ "thinking_token_budget": 100 }), (None, None, Some(100))),
+        (json!({ "thinking_token_budget": -1 }), (None, None, None)),
+        (json!({ "thinking_token_budget": 0 }), (None, None, Some(0))),
+        (json!({ "reasoning": { "max_tokens": 7, "exclude": false } }), (None, None, Some(7))),
+        (
+            json!({ "reasoning": { "effort": "low" }, "reasoning_effort": "low" }),
+            (None, Some(Effort::Low), None),
+        ),
+        (json!({ "reasoning": { "enabled": true } }), (Some(true), None, None)),
+        (
+            json!({ "reasoning": { "enabled": true, "max_tokens": 9 }, "reasoning_effort": "high" }),
+            (Some(true), Some(Effort::High), Some(9)),
+        ),
+    ] {
+        let engine = FakeEngine::says(vec![finished(FinishReason::Stop)]);
+        let answered = answer(&app(&engine), post(PATH, &ask(said.clone()))).await;
+        assert_eq!(answered.status, StatusCode::OK, "{said}: {}", answered.body);
+        let Prompt::Chat(conversation) = engine.asked().prompt else { panic!("not a conversation") };
+        let reasoning = conversation.reasoning;
+        assert_eq!((reasoning.enabled, reasoning.effort, reasoning.max_tokens), expected, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn nulls_count_as_absent() {
     let engine = FakeEngine::says(vec![finished(FinishReason::Stop)]);
     let body = ask(json!({

@@ -138,6 +138,7 @@ impl Engine for FakeEngine {
             stop: request.stop.clone(),
             logprobs: request.logprobs,
             format: OutputFormat::default(),
+            reasoning_budget: None,
             tools: [].into(),
             continues: false,
             grammar: None,

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep, Sampler};
@@ -6,7 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::queue::Place;
 use super::send;
-use crate::answer::{Answer, Ending};
+use crate::answer::{Answer, Ending, Source};
 use crate::sampler::RowSampler;
 
 /// A generation on its way to the scheduler.
@@ -47,6 +48,8 @@ pub(super) struct Row {
     read: usize,
     /// The last token, which the decoder gets next.
     last: u32,
+    /// Tokens that come next, whatever the model would say.
+    forced: VecDeque<u32>,
     max_output_tokens: u32,
     sampler: Option<RowSampler>,
     answer: Answer,
@@ -66,7 +69,7 @@ impl Row {
         // Given back before anybody can hear of the row, so that who has heard of it finds the place free.
         drop(job.place);
         send(&job.events, Event::Started { queued: started - job.queued });
-        let mut sampler = job.sampler;
+        let (mut sampler, mut answer) = (job.sampler, job.answer);
         if let Some(sampler) = &mut sampler {
             sampler.begin();
         }
@@ -75,9 +78,11 @@ impl Row {
             prompt: job.prompt,
             read: 0,
             last: 0,
+            // A budget may be spent before the first token.
+            forced: answer.due().iter().copied().collect(),
             max_output_tokens: job.max_output_tokens,
             sampler,
-            answer: job.answer,
+            answer,
             kv_bytes: job.kv_bytes,
             events: job.events,
             started,
@@ -121,7 +126,10 @@ impl Row {
         let pick = match &mut self.sampler {
             _ if end < self.prompt.len() => Pick::Nothing,
             None => Pick::Greedy,
-            Some(sampler) => Pick::Sample(sampler as &mut dyn Sampler),
+            Some(sampler) => {
+                sampler.force(self.forced.front().copied());
+                Pick::Sample(sampler as &mut dyn Sampler)
+            }
         };
         Some(RowStep { row: self.id, tokens, pick })
     }
@@ -155,11 +163,15 @@ impl Row {
         send(&self.events, Event::Failed(error));
     }
 
-    fn accept(&mut self, token: u32, now: Instant) {
+    fn accept(&mut self, picked: u32, now: Instant) {
+        let (token, source) = match self.forced.pop_front() {
+            Some(forced) => (forced, Source::Forced),
+            None => (picked, Source::Model),
+        };
         self.last = token;
         let first_token = *self.first_token.get_or_insert(now);
         let logprobs = self.sampler.as_mut().and_then(RowSampler::take_logprobs);
-        let ending = if self.answer.push(token, logprobs, &mut self.pieces) {
+        let ending = if self.answer.push(token, source, logprobs, &mut self.pieces) {
             Some(Ending::Stop)
         } else if self.answer.tokens() >= self.max_output_tokens {
             Some(Ending::Length)
@@ -169,6 +181,9 @@ impl Row {
         let reason = ending.map(|ending| self.answer.finish(ending, &mut self.pieces));
         for piece in self.pieces.drain(..) {
             send(&self.events, piece);
+        }
+        if self.forced.is_empty() {
+            self.forced.extend(self.answer.due());
         }
         let Some(reason) = reason else { return };
         self.over = true;

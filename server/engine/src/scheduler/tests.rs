@@ -57,6 +57,7 @@ fn job_with(model: usize, prompt: &str, max_output_tokens: u32, sampling: Sampli
         stop: Vec::new(),
         logprobs: None,
         format: OutputFormat::default(),
+        reasoning_budget: None,
         tools: [].into(),
         continues: false,
         grammar: None,

@@ -68,6 +68,11 @@ impl Detokenizer {
         self.pending.drain(..certain);
     }
 
+    /// Whether the text ends with a whole character, as far as can be said.
+    pub fn is_whole(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// What a token stands for wherever it is: a special one's name, and nothing for an unknown id.
     pub fn token_bytes(&self, id: u32) -> &[u8] {
         self.vocabulary.bytes(id).or_else(|| self.vocabulary.name(id)).unwrap_or_default()

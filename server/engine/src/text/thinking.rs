@@ -29,7 +29,8 @@ pub(super) fn variables(
         variables.push((switch, wanted.unwrap_or(false).into()));
     }
     if template.reads(BUDGET) {
-        variables.push((BUDGET, if wanted.unwrap_or(false) { -1 } else { 0 }.into()));
+        let unbounded = || if wanted.unwrap_or(false) { -1 } else { 0 };
+        variables.push((BUDGET, budget(asked, template).map_or_else(unbounded, i64::from).into()));
     }
     let has_switch = !variables.is_empty();
     if template.reads(EFFORT)
@@ -43,11 +44,15 @@ pub(super) fn variables(
         variables.push((EFFORT, name.into()));
     }
     match wanted {
-        Some(true) if syntax.is_none() && variables.is_empty() => {
+        Some(true) if syntax.is_none() && variables.is_empty() && !asked.optional => {
             refused(format!("the model `{model}` does not reason; send the request without asking for it"))
         }
+        // A budget of no tokens does without a switch.
         Some(false)
-            if syntax.is_some() && !has_switch && !variables.iter().any(|(name, _)| *name == EFFORT) =>
+            if syntax.is_some()
+                && !has_switch
+                && asked.max_tokens.is_none()
+                && !variables.iter().any(|(name, _)| *name == EFFORT) =>
         {
             refused(format!(
                 "the model `{model}` reasons in every answer; its chat template cannot switch that off"
@@ -55,6 +60,19 @@ pub(super) fn variables(
         }
         _ => Ok(variables),
     }
+}
+
+/// The most tokens of reasoning that a request wants. A template that knows efforts decides by itself what they are; where
+/// there is none, they are those of Gemini's API (`reasoning_effort` in its OpenAI compatibility), and the highest effort
+/// has no bound.
+pub(super) fn budget(asked: ReasoningOptions, template: &ChatTemplate) -> Option<u32> {
+    let by_effort = || match asked.effort.filter(|_| !template.reads(EFFORT))? {
+        Effort::Low => Some(1024),
+        Effort::Medium => Some(8192),
+        Effort::High => Some(24_576),
+        Effort::None | Effort::Minimal | Effort::XHigh => None,
+    };
+    asked.max_tokens.or_else(by_effort)
 }
 
 /// What a template calls an effort. gpt-oss was trained with three of them, and none is not among these.

@@ -1,6 +1,7 @@
 //! Answers bound to grammars: whatever a model would like to say, what it says is what was asked for.
 
 mod answers;
+mod budgets;
 mod calls;
 mod refusals;
 mod schemas;

@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use mlx_gate_core::{
     Conversation, Engine, EngineError, Event, FinishReason, Finished, Grammar, Message, Prompt, Request,
-    Role, SamplingOverrides, Tags,
+    Role, SamplingOverrides, Tags, Usage,
 };
 use mlx_gate_engine::{Config, LocalEngine, fake};
 
@@ -15,6 +15,9 @@ pub(crate) struct Answer {
     /// Names and arguments.
     pub(crate) calls: Vec<(String, String)>,
     pub(crate) reason: Option<FinishReason>,
+    pub(crate) usage: Usage,
+    /// Tokens with log probabilities, where they are asked for.
+    pub(crate) logprobs: Vec<u32>,
     pub(crate) error: Option<EngineError>,
 }
 
@@ -74,9 +77,12 @@ pub(crate) async fn answer(engine: &LocalEngine, request: Request) -> Answer {
                 let (_, arguments) = answer.calls.last_mut().expect("a call begins with its name");
                 *arguments += &delta.arguments;
             }
-            Event::Finished(Finished { reason, .. }) => answer.reason = Some(reason),
+            Event::Finished(Finished { reason, usage, .. }) => {
+                (answer.reason, answer.usage) = (Some(reason), usage);
+            }
+            Event::Logprobs(tokens) => answer.logprobs.extend(tokens.iter().map(|token| token.token)),
             Event::Failed(error) => answer.error = Some(error),
-            Event::Started { .. } | Event::Logprobs(_) => {}
+            Event::Started { .. } => {}
         }
     }
     answer

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::anthropic::prompt;
 use crate::error::Error;
-use crate::fields::Fields;
+use crate::fields::{self, Fields};
 use crate::generation::Asked;
 use crate::openai::options;
 
@@ -25,14 +25,18 @@ pub(super) struct MessagesRequest {
 
 impl MessagesRequest {
     /// Reads and checks a body. Every field is either understood or refused by name.
-    pub(super) fn read(value: Value) -> Result<Self, Error> {
+    /// `interleaved` says that the client thinks of the budget as one for all the turns between two of the user's, which may
+    /// be more than one answer has.
+    pub(super) fn read(value: Value, interleaved: bool) -> Result<Self, Error> {
         let mut fields = Fields::root(value)?;
-        let mut asked = prompt::read(&mut fields)?;
+        let asked = prompt::read(&mut fields)?;
         let max_output_tokens = options::max_tokens(&mut fields, "max_tokens")?;
         let max_output_tokens = fields.required("max_tokens", max_output_tokens)?;
-        // A budget that leaves at most one token for the answer, as agents send it, bounds nothing that this does not.
-        let budget = &mut asked.conversation.reasoning.max_tokens;
-        *budget = budget.filter(|budget| budget.saturating_add(1) < max_output_tokens);
+        let budget = asked.conversation.reasoning.max_tokens;
+        if !interleaved && budget.is_some_and(|budget| budget >= max_output_tokens) {
+            let problem = "`max_tokens` must be greater than `thinking.budget_tokens`";
+            return Err(fields::invalid("max_tokens".to_owned(), problem));
+        }
         let sampling = SamplingOverrides {
             temperature: fields.number("temperature", 0.0..=1.0)?,
             top_p: fields.number("top_p", (Bound::Excluded(0.0), Bound::Included(1.0)))?,

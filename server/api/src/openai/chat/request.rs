@@ -1,8 +1,8 @@
-use mlx_gate_core::{Conversation, Effort, MOST_LOGPROBS, Message, ModelCard, Prompt, ReasoningOptions};
+use mlx_gate_core::{Conversation, MOST_LOGPROBS, Message, ModelCard, Prompt, ReasoningOptions};
 use serde_json::{Map, Value, json};
 
-use super::messages;
 use super::tools::{self, Tools};
+use super::{messages, reasoning};
 use crate::error::Error;
 use crate::generation::Asked;
 use crate::openai::fields::{self, Fields};
@@ -29,13 +29,6 @@ pub(super) struct Needs {
     grammar: Option<&'static str>,
 }
 
-/// Template variables that belong to the server: a client that could set them would replace the checked conversation.
-const RESERVED_VARIABLES: [&str; 6] =
-    ["messages", "tools", "add_generation_prompt", "continue_final_message", "bos_token", "eos_token"];
-
-/// Template variable that Qwen3 and others switch their reasoning by.
-const ENABLE_THINKING: &str = "enable_thinking";
-
 /// What is refused, and what to do instead.
 const REFUSED: [(&str, &str); 7] = [
     ("functions", "send `tools` instead, which replaced it"),
@@ -54,7 +47,7 @@ impl ChatRequest {
         let options = Options::read(&mut fields)?;
         let messages = messages::read(&mut fields)?;
         let tools = tools::read(&mut fields)?;
-        let (template_options, reasoning) = template_options(&mut fields)?;
+        let (template_options, reasoning) = reasoning::read(&mut fields)?;
         let max_output_tokens = max_output_tokens(&mut fields)?;
         let logprobs = logprobs(&mut fields)?;
         fields.only("modalities", &[json!(["text"])])?;
@@ -129,22 +122,4 @@ fn logprobs(fields: &mut Fields) -> Result<Option<u32>, Error> {
         }
         (true, top) => Ok(Some(top as u32)),
     }
-}
-
-/// `chat_template_kwargs` and `reasoning_effort`, which may not contradict each other.
-pub(crate) fn template_options(fields: &mut Fields) -> Result<(Map<String, Value>, ReasoningOptions), Error> {
-    let variables = fields.object("chat_template_kwargs")?.map(Fields::into_map).unwrap_or_default();
-    if let Some(name) = RESERVED_VARIABLES.iter().find(|name| variables.contains_key(**name)) {
-        let path = format!("chat_template_kwargs.{name}");
-        return Err(fields::invalid(path, "this template variable is set by the server"));
-    }
-    let named = fields.choice("reasoning_effort", &Effort::ALL.map(Effort::as_str))?;
-    let effort = Effort::ALL.into_iter().find(|effort| named == Some(effort.as_str()));
-    let reasoning = ReasoningOptions { effort, ..ReasoningOptions::default() };
-    let enabled = variables.get(ENABLE_THINKING).and_then(Value::as_bool);
-    if enabled.is_some() && reasoning.wanted().is_some() && enabled != reasoning.wanted() {
-        let problem = format!("it contradicts `chat_template_kwargs.{ENABLE_THINKING}`; send one of them");
-        return Err(fields::invalid("reasoning_effort".to_owned(), problem));
-    }
-    Ok((variables, reasoning))
 }

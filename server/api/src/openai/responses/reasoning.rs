@@ -27,8 +27,10 @@ pub(super) fn read(fields: &mut Fields) -> Result<ReasoningOptions, Error> {
     }
     reasoning.only("context", &[json!("auto")])?;
     reasoning.only("mode", &[json!("standard")])?;
+    // OpenRouter's; OpenAI's has no such bound.
+    let max_tokens = reasoning.integer("max_tokens", 0..)?.and_then(|tokens| u32::try_from(tokens).ok());
     reasoning.finish()?;
-    Ok(ReasoningOptions { effort, ..ReasoningOptions::default() })
+    Ok(ReasoningOptions { effort, max_tokens, ..ReasoningOptions::default() })
 }
 
 /// The text of a reasoning item: its content, or what we sealed of it. What another server has encrypted, or made of it in

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{MESSAGES, ask, from_client};
 use crate::Config;
-use crate::tests::fakes::{FakeEngine, FakeGate, answer, app_with, finished, post};
+use crate::tests::fakes::{FakeEngine, FakeGate, answer, app, app_with, finished, post};
 
 /// Sends a request, and gives what the engine was asked and what the gate was told.
 async fn asked(more: &Value) -> (mlx_gate_core::Request, Conversation, FakeGate) {
@@ -70,7 +70,12 @@ async fn every_field_reaches_the_engine() {
     assert!(!conversation.parallel_tool_calls);
     assert_eq!(
         conversation.reasoning,
-        ReasoningOptions { enabled: Some(true), effort: Some(Effort::XHigh), max_tokens: Some(2048) }
+        ReasoningOptions {
+            enabled: Some(true),
+            effort: Some(Effort::XHigh),
+            max_tokens: Some(2048),
+            optional: true
+        }
     );
     let operation = gate.seen.operation(mlx_gate_core::Phase::Authorize);
     assert_eq!((operation.end_user.as_deref(), operation.tools), (Some("u1"), 1));
@@ -157,14 +162,14 @@ async fn tools_are_called_as_the_client_says() {
 
 #[tokio::test]
 async fn effort_counts_where_there_is_thinking() {
-    let on = |effort| ReasoningOptions { enabled: Some(true), effort, max_tokens: None };
-    let off = ReasoningOptions { enabled: Some(false), effort: None, max_tokens: None };
+    let on = |effort| ReasoningOptions { enabled: Some(true), effort, max_tokens: None, optional: true };
+    let off = ReasoningOptions { enabled: Some(false), ..ReasoningOptions::default() };
     let low = json!({ "effort": "low" });
     for (thinking, output, expected) in [
         (json!({ "type": "adaptive" }), Value::Null, on(None)),
         (json!({ "type": "adaptive" }), low.clone(), on(Some(Effort::Low))),
         (json!({ "type": "disabled" }), low.clone(), off),
-        (Value::Null, low, off),
+        (Value::Null, low, ReasoningOptions::default()),
     ] {
         let (_, conversation, _) = asked(&json!({ "thinking": thinking, "output_config": output })).await;
         assert_eq!(conversation.reasoning, expected, "{thinking}");
@@ -172,12 +177,30 @@ async fn effort_counts_where_there_is_thinking() {
 }
 
 #[tokio::test]
-async fn a_budget_that_leaves_nothing_for_an_answer_is_none() {
-    for (budget, expected) in [(1024, Some(1024)), (3998, Some(3998)), (3999, None), (31999, None)] {
-        let thinking = json!({ "type": "enabled", "budget_tokens": budget });
-        let (_, conversation, _) = asked(&json!({ "max_tokens": 4000, "thinking": thinking })).await;
-        assert_eq!(conversation.reasoning.enabled, Some(true));
-        assert_eq!(conversation.reasoning.max_tokens, expected, "{budget}");
+async fn a_budget_is_less_than_the_answer_has_unless_thinking_is_interleaved() {
+    let body = |budget: u32| {
+        ask(&json!({ "max_tokens": 4000, "thinking": { "type": "enabled", "budget_tokens": budget } }))
+    };
+    for (budget, beta, status) in [
+        (1024, None, 200),
+        (3999, None, 200),
+        (4000, None, 400),
+        (4000, Some("files-api-2025-04-14"), 400),
+        (31_999, Some("claude-code-20250219, interleaved-thinking-2025-05-14"), 200),
+    ] {
+        let engine = FakeEngine::says(vec![finished(FinishReason::Stop)]);
+        let mut request = post(MESSAGES, &body(budget));
+        if let Some(beta) = beta {
+            request.headers_mut().insert("anthropic-beta", beta.parse().unwrap());
+        }
+        let answered = answer(&app(&engine), request).await;
+        assert_eq!(answered.status.as_u16(), status, "{budget} {beta:?}: {}", answered.body);
+        if status == 400 {
+            assert_eq!(answered.error()["details"]["param"], "max_tokens");
+            continue;
+        }
+        let Prompt::Chat(conversation) = engine.asked().prompt else { panic!("a conversation") };
+        assert_eq!(conversation.reasoning.max_tokens, Some(budget));
     }
 }
 

@@ -134,11 +134,7 @@ async fn turns_become_those_that_templates_know() {
             turn(Role::User, "bye"),
         ]
     );
-    assert_eq!(
-        conversation.reasoning,
-        ReasoningOptions { enabled: Some(false), ..ReasoningOptions::default() },
-        "nobody asked for thinking"
-    );
+    assert_eq!(conversation.reasoning, ReasoningOptions::default(), "nobody asked for thinking");
 }
 
 #[tokio::test]

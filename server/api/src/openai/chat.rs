@@ -33,15 +33,15 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;
     let asked = request::ChatRequest::read(value)?;
     let (needs, streaming, tier) = (asked.needs(), asked.options.streaming, asked.options.service_tier);
-    let logprobs = asked.logprobs.is_some();
+    let (logprobs, called) = (asked.logprobs.is_some(), asked.called());
     let asked = asked.into_asked(call.id.clone());
     let (permit, mut generation) = Generation::begin(&call, asked, |card| needs.check_against(card)).await?;
     let (model, count) = (generation.model.clone(), generation.count);
     if streaming.enabled {
-        let encoder = response::Chunks::new(model, tier, count, streaming.include_usage);
+        let encoder = response::Chunks::new(model, tier, count, called, streaming.include_usage);
         return Ok(permit.answer(sse::respond(generation, encoder, call.app.config().keep_alive)));
     }
-    let mut answer = response::Collected::new(model, tier, count, logprobs);
+    let mut answer = response::Collected::new(model, tier, count, called, logprobs);
     while !generation.is_over() {
         let (choice, event) = generation.next().await?;
         answer.push(choice, event);

@@ -123,6 +123,27 @@ async fn every_field_reaches_the_engine() {
 }
 
 #[tokio::test]
+async fn a_function_that_is_named_is_no_reason_to_end() {
+    let tools = json!([{ "type": "function", "function": { "name": "f" } }]);
+    let named = json!({ "type": "function", "function": { "name": "f" } });
+    for (tool_choice, reason, expected) in [
+        (json!("auto"), FinishReason::ToolCalls, "tool_calls"),
+        (json!("required"), FinishReason::ToolCalls, "tool_calls"),
+        (named.clone(), FinishReason::ToolCalls, "stop"),
+        (named, FinishReason::Length, "length"),
+    ] {
+        for stream in [false, true] {
+            let engine = FakeEngine::says(vec![call(0, Some(("c1", "f")), "{}"), finished(reason)]);
+            let body = ask(json!({ "tools": tools, "tool_choice": tool_choice, "stream": stream }));
+            let answered = answer(&app(&engine), post(PATH, &body)).await;
+            assert_eq!(answered.status, StatusCode::OK, "{}", answered.body);
+            let wanted = format!("\"finish_reason\":\"{expected}\"");
+            assert!(answered.body.contains(&wanted), "{tool_choice} {stream}: {}", answered.body);
+        }
+    }
+}
+
+#[tokio::test]
 async fn reasoning_is_bounded_in_several_words() {
     for (said, expected) in [
         (json!({ "thinking_token_budget": 100 }), (None, None, Some(100))),

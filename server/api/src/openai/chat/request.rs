@@ -1,6 +1,7 @@
-use mlx_gate_core::{Conversation, MOST_LOGPROBS, Message, ModelCard, Prompt, ReasoningOptions};
+use mlx_gate_core::{Conversation, MOST_LOGPROBS, Message, ModelCard, Prompt, ReasoningOptions, ToolChoice};
 use serde_json::{Map, Value, json};
 
+use super::response::Called;
 use super::tools::{self, Tools};
 use super::{messages, reasoning};
 use crate::error::Error;
@@ -65,6 +66,11 @@ impl ChatRequest {
             tools: self.tools.are_offered(),
             grammar: self.options.grammar_field(),
         }
+    }
+
+    /// Whose choice a call is.
+    pub(super) fn called(&self) -> Called {
+        if matches!(self.tools.choice, ToolChoice::Function(_)) { Called::Named } else { Called::Chosen }
     }
 
     pub(super) fn into_asked(self, id: String) -> Asked {

@@ -1,4 +1,4 @@
-use mlx_gate_core::{Event, TokenLogprob, ToolCallDelta, Usage};
+use mlx_gate_core::{Event, FinishReason, TokenLogprob, ToolCallDelta, Usage};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -49,9 +49,30 @@ struct Function {
     arguments: String,
 }
 
+/// Whose choice it was to call a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Called {
+    /// The model's, at least which of them.
+    Chosen,
+    /// The client's, by its name.
+    Named,
+}
+
+impl Called {
+    /// OpenAI's guide to function calling: where a function was forced by its name, the answer ends with `stop`, and only
+    /// otherwise with `tool_calls`. vLLM does the same.
+    const fn finish_reason(self, reason: FinishReason) -> &'static str {
+        match (self, reason) {
+            (Self::Named, FinishReason::ToolCalls) => finish_reason(FinishReason::Stop),
+            _ => finish_reason(reason),
+        }
+    }
+}
+
 /// Gathers the events of an answer that does not stream.
 pub(super) struct Collected {
     head: Head,
+    called: Called,
     choices: Vec<Gathered>,
 }
 
@@ -67,10 +88,17 @@ struct Gathered {
 
 impl Collected {
     /// For this many choices.
-    pub(super) fn new(model: String, tier: Option<&'static str>, count: usize, logprobs: bool) -> Self {
+    pub(super) fn new(
+        model: String,
+        tier: Option<&'static str>,
+        count: usize,
+        called: Called,
+        logprobs: bool,
+    ) -> Self {
         let choice = || Gathered { logprobs: logprobs.then(Vec::new), ..Gathered::default() };
         Self {
             head: Head::new("chatcmpl", "chat.completion", model, tier),
+            called,
             choices: std::iter::repeat_with(choice).take(count).collect(),
         }
     }
@@ -82,7 +110,7 @@ impl Collected {
             Event::Reasoning(text) => choice.reasoning.get_or_insert_default().push_str(&text),
             Event::ToolCall(delta) => choice.push_call(delta),
             Event::Logprobs(tokens) => choice.logprobs.get_or_insert_default().extend(tokens),
-            Event::Finished(finished) => choice.finish_reason = finish_reason(finished.reason),
+            Event::Finished(finished) => choice.finish_reason = self.called.finish_reason(finished.reason),
             Event::Started { .. } | Event::Failed(_) => {}
         }
     }
@@ -180,6 +208,7 @@ pub(super) type ChatChunk = Chunk<'static, ChunkChoice>;
 /// Writes the chunks of an answer that streams.
 pub(super) struct Chunks {
     writer: ChunkWriter,
+    called: Called,
     choices: Vec<Streamed>,
 }
 
@@ -194,15 +223,22 @@ struct Streamed {
 
 impl Chunks {
     /// For this many choices.
-    pub(super) fn new(model: String, tier: Option<&'static str>, count: usize, include_usage: bool) -> Self {
+    pub(super) fn new(
+        model: String,
+        tier: Option<&'static str>,
+        count: usize,
+        called: Called,
+        include_usage: bool,
+    ) -> Self {
         let head = Head::new("chatcmpl", "chat.completion.chunk", model, tier);
-        Self { writer: ChunkWriter::new(head, include_usage), choices: vec![Streamed::default(); count] }
+        let writer = ChunkWriter::new(head, include_usage);
+        Self { writer, called, choices: vec![Streamed::default(); count] }
     }
 }
 
 impl Encoder for Chunks {
     fn event(&mut self, choice: u32, event: Event, out: &mut Vec<u8>) {
-        let Self { writer, choices } = self;
+        let Self { writer, called, choices } = self;
         let Some(streamed) = choices.get_mut(choice as usize) else { return };
         let mut chunk = |delta, logprobs: Vec<TokenLogprob>, finish_reason| {
             let logprobs = (!logprobs.is_empty()).then(|| logprobs.into());
@@ -225,7 +261,7 @@ impl Encoder for Chunks {
                 chunk(Delta { tool_calls, ..Delta::default() }, logprobs, None);
             }
             Event::Finished(finished) => {
-                chunk(Delta::default(), logprobs, Some(finish_reason(finished.reason)));
+                chunk(Delta::default(), logprobs, Some(called.finish_reason(finished.reason)));
             }
             Event::Logprobs(tokens) => {
                 streamed.logprobs = logprobs;

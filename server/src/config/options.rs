@@ -152,6 +152,16 @@ pub(crate) const KEEP_ALIVE: Opt = Opt {
            proxies do not take the connection for dead",
 };
 
+pub(crate) const GRAMMAR_TIMEOUT: Opt = Opt {
+    name: "grammar-timeout",
+    value: "SECONDS",
+    shape: Shape::One,
+    was: None,
+    default: "5",
+    help: "The longest that compiling the grammar of an answer may take (a JSON schema, forced calls of tools); what takes \
+           longer is a 400",
+};
+
 pub(crate) const MAX_BODY: Opt = Opt {
     name: "max-body",
     value: "MIB",
@@ -298,7 +308,7 @@ pub(crate) const CONFIG: Opt = Opt {
 };
 
 /// Every option but [`CONFIG`], in the order of help and reference.
-pub(crate) const ALL: [&Opt; 26] = [
+pub(crate) const ALL: [&Opt; 27] = [
     &MODEL,
     &DTYPE,
     &TOOL_PARSER,
@@ -311,6 +321,7 @@ pub(crate) const ALL: [&Opt; 26] = [
     &KV_MEMORY,
     &TIMEOUT,
     &KEEP_ALIVE,
+    &GRAMMAR_TIMEOUT,
     &MAX_BODY,
     &PLUGIN,
     &CACHE_DIR,

@@ -17,9 +17,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::admin;
 use super::options::{
-    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CACHE_DIR, CONFIG, CORS_ORIGIN, DTYPE, HOST, KEEP_ALIVE,
-    KV_MEMORY, LOG_FORMAT, LOG_LEVEL, MAX_BODY, MAX_ROWS, MAX_TOKENS, MAX_WAITING, MODEL, Opt, PLUGIN, PORT,
-    RATE_LIMIT, REASONING_PARSER, TIMEOUT, TOOL_PARSER, TRUSTED_PROXY,
+    ADMIN_PUBLIC, ALLOW_ANONYMOUS, API_KEY, CACHE_DIR, CONFIG, CORS_ORIGIN, DTYPE, GRAMMAR_TIMEOUT, HOST,
+    KEEP_ALIVE, KV_MEMORY, LOG_FORMAT, LOG_LEVEL, MAX_BODY, MAX_ROWS, MAX_TOKENS, MAX_WAITING, MODEL, Opt,
+    PLUGIN, PORT, RATE_LIMIT, REASONING_PARSER, TIMEOUT, TOOL_PARSER, TRUSTED_PROXY,
 };
 use super::{Given, GivenOptions, LogFormat, Mistake, Settings, Value};
 use crate::gate;
@@ -61,6 +61,7 @@ pub(super) fn resolve(
             max_waiting: check.count(&MAX_WAITING, 1..=1_000_000),
             max_output_tokens: check.number(&MAX_TOKENS, 1..=1_000_000),
             kv_bytes: check.one(&KV_MEMORY, "a number of GiB, from 0.01 to 10000", gibibytes),
+            grammar_time_limit: Duration::from_secs(check.number(&GRAMMAR_TIMEOUT, 1..=300)),
             ..mlx_gate_engine::Config::default()
         },
         plugins: check.many(&PLUGIN, plugin),

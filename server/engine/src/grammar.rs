@@ -11,9 +11,9 @@
 
 mod calls;
 mod compile;
-mod formats;
 mod guide;
 mod plan;
+mod schema;
 mod trie;
 mod workers;
 

@@ -27,7 +27,9 @@ use std::sync::Arc;
 use mlx_gate_core::{Event, OutputFormat};
 use serde_json::Value;
 
+pub(crate) use syntax::{bare as call_openings, marks as call_marks};
 pub use syntax::{markers, reasoning_tags};
+pub(crate) use tools::read_tagged_value;
 
 use harmony::Harmony;
 use reader::{Calls, Ids, Sink};

@@ -1,4 +1,15 @@
 //! Grammars of tool calls, for each way in which models write them.
+//!
+//! They say the same as the readers in [`output`](crate::output), the other way round, and spell calls as the models' own
+//! templates do: JSON objects that name a function (`objects`), a name and then JSON (`named`), parameters between tags
+//! (`tagged`), calls as in a program (`invocations`). Messages in channels are in `harmony`.
+
+mod harmony;
+mod invocations;
+mod named;
+mod objects;
+mod tagged;
+mod values;
 
 use std::fmt::Write as _;
 
@@ -7,12 +18,16 @@ use mlx_gate_core::{Conversation, EngineError, OutputFormat, ToolChoice, ToolSyn
 use serde_json::{Value, json};
 
 use super::compile::invalid;
-use super::plan::{Body, literal, schema};
+use super::plan::{Body, escaped, literal};
+use super::schema::schema;
+use crate::output;
+
+pub(super) use harmony::{answer as harmony_answer, reasoning as harmony_reasoning};
 
 /// A function that may be called.
 struct Function<'a> {
     name: &'a str,
-    /// JSON schema of the arguments.
+    /// JSON Schema of the arguments, an object's, as the client wrote it.
     parameters: Value,
     /// The client relies on that schema, also where the model is free to call or not (`strict` in OpenAI's API).
     strict: bool,
@@ -25,6 +40,21 @@ enum Around {
     Nothing,
     /// Any text, and there may be no call.
     Text,
+}
+
+/// How the calls of one family stand beside one another. What is not named as Lark is text.
+struct Blocks {
+    /// Opens a block; empty for an answer that is calls as a whole.
+    open: &'static str,
+    /// Follows it, in Lark.
+    begin: &'static str,
+    /// Stands between two calls of a block; `None` where a block has one.
+    within: Option<&'static str>,
+    close: &'static str,
+    /// Stands between two blocks; `None` where there is one.
+    between: Option<&'static str>,
+    /// A single call may stand without what is around it.
+    bare: bool,
 }
 
 /// Whether an answer has to call a tool.
@@ -66,32 +96,96 @@ pub(super) fn body(
     };
     if !forced {
         for function in functions.iter_mut().filter(|function| !function.strict) {
-            function.parameters = schema("tools", json!({ "type": "object" }))?;
+            function.parameters = json!({ "type": "object" });
         }
     }
     let around = if forced || instead { Around::Nothing } else { Around::Text };
-    let rules = match syntax {
-        ToolSyntax::Hermes => hermes(&functions, around, parallel),
-        other => return Err(unsupported(conversation, forced, other)),
-    };
-    let schemas = functions.into_iter().map(|function| (function.name.to_owned(), function.parameters));
-    Ok(Some(Body::Calls(rules, schemas.collect())))
+    let rules = rules(syntax, &functions, around, parallel)?;
+    let schemas = functions.into_iter().map(|function| {
+        let parameters = schema("tools", function.parameters)?;
+        Ok((function.name.to_owned(), parameters))
+    });
+    Ok(Some(Body::Calls(rules, schemas.collect::<Result<_, EngineError>>()?)))
 }
 
-/// There is no grammar yet for calls of this syntax. The field is the one that asks for it.
-fn unsupported(conversation: &Conversation, forced: bool, syntax: ToolSyntax) -> EngineError {
-    let syntax = syntax.as_str();
-    let (field, what) = match forced {
-        true => ("tool_choice", "calls cannot be forced; use `auto`"),
-        false if !conversation.parallel_tool_calls => {
-            ("parallel_tool_calls", "answers cannot be held to one call; leave it out")
-        }
-        false if conversation.offered_tools().iter().any(is_strict) => {
-            ("tools", "`strict` is not supported; leave it out")
-        }
-        false => ("grammar", "an answer bound to a grammar cannot call tools; leave one of them out"),
+/// The rules for `body` and everything below.
+fn rules(
+    syntax: ToolSyntax,
+    functions: &[Function<'_>],
+    around: Around,
+    parallel: bool,
+) -> Result<String, EngineError> {
+    let (blocks, mut rules) = match syntax {
+        ToolSyntax::Hermes => objects::rules(&objects::HERMES, functions)?,
+        ToolSyntax::Llama3Json => objects::rules(&objects::LLAMA, functions)?,
+        ToolSyntax::Json => objects::rules(&objects::LIST, functions)?,
+        ToolSyntax::Mistral => objects::rules(&objects::MISTRAL, functions)?,
+        ToolSyntax::Granite => objects::rules(&objects::GRANITE, functions)?,
+        ToolSyntax::MistralArgs => named::rules(&named::MISTRAL, functions)?,
+        ToolSyntax::DeepSeekV3 => named::rules(&named::DEEPSEEK_V3, functions)?,
+        ToolSyntax::DeepSeekV31 => named::rules(&named::DEEPSEEK_V31, functions)?,
+        ToolSyntax::KimiK2 => named::rules(&named::KIMI, functions)?,
+        ToolSyntax::Qwen3Coder => tagged::rules(&tagged::QWEN, functions)?,
+        ToolSyntax::SeedOss => tagged::rules(&tagged::SEED, functions)?,
+        ToolSyntax::MiniMaxM2 => tagged::rules(&tagged::MINIMAX, functions)?,
+        ToolSyntax::Glm => tagged::rules(&tagged::GLM, functions)?,
+        ToolSyntax::Pythonic => invocations::rules(&invocations::PYTHONIC, functions)?,
+        ToolSyntax::Lfm2 => invocations::rules(&invocations::LFM2, functions)?,
+        ToolSyntax::ToolCode => invocations::rules(&invocations::TOOL_CODE, functions)?,
+        ToolSyntax::FunctionGemma => invocations::rules(&invocations::FUNCTION_GEMMA, functions)?,
+        ToolSyntax::Gemma4 => invocations::rules(&invocations::GEMMA4, functions)?,
+        ToolSyntax::Harmony => return harmony::rules(functions, around == Around::Text),
     };
-    invalid(field, format!("with calls as this model writes them (`{syntax}`), {what}"))
+    let calls: Vec<String> = (0..functions.len()).map(|number| format!("call_{number}")).collect();
+    let _ = writeln!(rules, "call: {}", calls.join(" | "));
+    Ok(frame(syntax, blocks, around, parallel) + &rules)
+}
+
+/// The rule for a body of blocks, which stand alone or in any text.
+fn frame(syntax: ToolSyntax, blocks: &Blocks, around: Around, parallel: bool) -> String {
+    let Blocks { open, begin, within, close, between, bare } = blocks;
+    let (tag, close) = (literal(open), literal(close));
+    let calls = match within {
+        Some(between) if parallel => format!("call ({} call)*", literal(between)),
+        _ => "call".to_owned(),
+    };
+    let single = if *bare { "call | " } else { "" };
+    let rest = format!("rest: {single}{begin} {calls} {close}\n");
+    let marks = output::call_marks(syntax);
+    match (around, between.filter(|_| parallel)) {
+        (Around::Nothing, Some(between)) => {
+            format!("body: {tag} rest ({} {tag} rest)*\n{rest}", literal(between))
+        }
+        (Around::Nothing, None) => format!("body: {tag} rest\n{rest}"),
+        // What begins as a call is one, and nothing else in the answer is.
+        (Around::Text, _) if open.is_empty() => {
+            let opens: String = output::call_openings(syntax).iter().collect();
+            let opens = escaped(&opens);
+            let first = regex_to_lark(&format!("[^{opens}\\s]"), "");
+            let text = without(marks, &[]);
+            format!("body: rest | TEXT?\n{rest}TEXT: /\\s*/ (/{first}(?s:.*)/)? & {text}\n")
+        }
+        (Around::Text, _) => {
+            let blocks = if parallel { "*" } else { "?" };
+            let text = without(marks, &[]);
+            format!("body: (BEFORE rest){blocks} TEXT?\n{rest}TEXT: {text}\nBEFORE: TEXT {tag}\n")
+        }
+    }
+}
+
+/// A terminal for any text that has none of these in it and is `also` of these forms, which are regular expressions.
+fn without(texts: &[&str], also: &[String]) -> String {
+    let mut terminal = "/(?s:.*)/".to_owned();
+    if !texts.is_empty() {
+        let texts: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
+        let any = regex_to_lark(&texts.join("|"), "");
+        let _ = write!(terminal, " & ~/(?s:.*)(?:{any})(?s:.*)/");
+    }
+    for form in also {
+        // Classes are those of JSON Schema's patterns.
+        let _ = write!(terminal, " & /{}/", regex_to_lark(form, "dw"));
+    }
+    terminal
 }
 
 fn is_strict(tool: &Value) -> bool {
@@ -117,40 +211,22 @@ fn function(tool: &Value) -> Result<Function<'_>, EngineError> {
     if *keywords.entry("type").or_insert_with(|| "object".into()) != "object" {
         return Err(refused("have another `type` than `object`"));
     }
-    Ok(Function { name, parameters: schema("tools", parameters)?, strict: is_strict(tool) })
+    Ok(Function { name, parameters, strict: is_strict(tool) })
 }
 
-/// `<tool_call>` around a JSON object, one after another, spelled as Qwen and Hermes models were taught to.
-fn hermes(functions: &[Function<'_>], around: Around, parallel: bool) -> String {
-    let mut rules = sequence("<tool_call>", "\n", around, parallel);
-    rules += &alternatives(functions);
-    for (number, Function { name, parameters, .. }) in functions.iter().enumerate() {
-        let before = format!("\n{{\"name\": {}, \"arguments\": ", literal(name));
-        let (before, after) = (literal(&before), literal("}\n</tool_call>"));
-        let _ = writeln!(rules, "call_{number}: {before} %json {parameters} {after}");
+/// The function's name is in a place where `allowed` says what it may be made of.
+fn check_name(what: &str, name: &str, allowed: impl Fn(char) -> bool) -> Result<(), EngineError> {
+    let digit = name.starts_with(|first: char| first.is_ascii_digit() || first == '-' || first == '.');
+    if !name.is_empty() && !digit && name.chars().all(allowed) {
+        return Ok(());
     }
-    rules
+    Err(invalid(
+        "tools",
+        format!("this model's way to write calls has no room for {what} `{name}`; rename it"),
+    ))
 }
 
-/// The rule for a body of calls, each a `call` behind this opening tag; two of them have `between` them, unless any text
-/// may stand there.
-fn sequence(opening: &str, between: &str, around: Around, parallel: bool) -> String {
-    let (tag, inner) = (literal(opening), regex_to_lark(opening, ""));
-    match (around, parallel) {
-        (Around::Nothing, true) => format!("body: {tag} call ({} {tag} call)*\n", literal(between)),
-        (Around::Nothing, false) => format!("body: {tag} call\n"),
-        (Around::Text, _) => {
-            let calls = if parallel { "*" } else { "?" };
-            format!(
-                "body: (BEFORE call){calls} TEXT?\n\
-                 TEXT: /(?s:.*)/ & ~/(?s:.*){inner}(?s:.*)/\n\
-                 BEFORE: TEXT {tag}\n"
-            )
-        }
-    }
-}
-
-fn alternatives(functions: &[Function<'_>]) -> String {
-    let numbered: Vec<String> = (0..functions.len()).map(|number| format!("call_{number}")).collect();
-    format!("call: {}\n", numbered.join(" | "))
+/// A function's arguments as JSON.
+fn arguments(function: &Function<'_>) -> Result<String, EngineError> {
+    Ok(format!("%json {}", schema("tools", function.parameters.clone())?))
 }

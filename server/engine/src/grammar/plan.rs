@@ -1,19 +1,12 @@
-use std::fmt::Write as _;
-
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
 use llguidance::regex_to_lark;
-use mlx_gate_core::{Conversation, EngineError, Grammar, OutputFormat, ReasoningSyntax};
-use serde_json::{Map, Value, json};
+use mlx_gate_core::{Conversation, EngineError, Grammar, OutputFormat, ReasoningSyntax, ToolSyntax};
+use serde_json::{Value, json};
 
+use super::calls;
 use super::compile::invalid;
-use super::{calls, formats};
-
-/// White space between the tokens of JSON: one line break, and indentation. Without a bound, a model that has lost its
-/// way could go on with spaces for ever.
-const JSON_SPACE: &str = r"[ \t]{1,64}|\r?\n[ \t]{0,64}";
-
-/// Options of llguidance at the root of a schema. They belong to the server.
-const OPTIONS: &str = "x-guidance";
+use super::schema::schema;
+use crate::output::reasoning_tags;
 
 /// Name of the client's grammar where another one encloses it.
 const ENCLOSED: &str = "mlx-gate-answer";
@@ -71,8 +64,8 @@ pub(crate) fn plan(
     let mut alternatives = Vec::new();
     for (field, body) in [("tools", calls), ("grammar", text)] {
         let Some(body) = body else { continue };
-        for opening in openings(reasoning)? {
-            let grammar = enclosed(opening.as_deref(), &body);
+        for opening in openings(reasoning) {
+            let grammar = enclosed(opening.as_deref(), lead(format, &body), &body);
             let schemas = if let Body::Calls(_, schemas) = &body { schemas.clone() } else { Vec::new() };
             alternatives.push(Alternative { field, grammar, schemas });
         }
@@ -88,21 +81,6 @@ fn body(grammar: Grammar) -> Result<Body, EngineError> {
         Grammar::Regex(regex) => Body::Rules(format!("body: /{}/\n", regex_to_lark(unanchored(&regex), ""))),
         Grammar::Choice(texts) => Body::Rules(choice(&texts)?),
     })
-}
-
-/// A schema ready for llguidance, with the server's own options.
-pub(super) fn schema(field: &'static str, schema: Value) -> Result<Value, EngineError> {
-    let mut keywords = match schema {
-        Value::Object(keywords) => keywords,
-        Value::Bool(true) => Map::new(),
-        _ => return Err(invalid(field, "the JSON schema is neither an object nor `true`".to_owned())),
-    };
-    formats::tighten(&mut keywords);
-    let options = json!({ "whitespace_pattern": JSON_SPACE });
-    if keywords.insert(OPTIONS.to_owned(), options).is_some() {
-        return Err(invalid(field, format!("`{OPTIONS}` in a JSON schema is not supported; leave it out")));
-    }
-    Ok(keywords.into())
 }
 
 /// A regular expression without anchors at its ends: it has to match everything anyway.
@@ -131,62 +109,67 @@ pub(super) fn literal(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The terminals with which an answer may begin before its body, each as a definition of `REASONING`; `None` is none.
-fn openings(reasoning: Reasoning) -> Result<Vec<Option<String>>, EngineError> {
-    Ok(match reasoning {
-        Reasoning::Absent => vec![None],
-        Reasoning::Open(syntax) => vec![Some(block(tags(syntax)?, false))],
-        Reasoning::Possible(syntax) => vec![None, Some(block(tags(syntax)?, true))],
+/// A text as a regular expression has it.
+pub(super) fn escaped(text: &str) -> String {
+    const SPECIAL: &str = r"\.+*?()|[]{}^$#&-~";
+    text.chars().fold(String::new(), |mut escaped, character| {
+        if SPECIAL.contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+        escaped
     })
 }
 
-/// Anything up to the closing tag, and the white space behind it, which is not shown either.
-fn block((open, close): (&str, &str), begins: bool) -> String {
-    let (opening, closing) = (if begins { literal(open) } else { String::new() }, literal(close));
-    let inner = regex_to_lark(close, "");
-    format!("REASONING: {opening} (/(?s:.*)/ & ~/(?s:.*){inner}(?s:.*)/) {closing} /[ \\t\\r\\n]{{0,8}}/\n")
-}
-
-fn tags(syntax: ReasoningSyntax) -> Result<(&'static str, &'static str), EngineError> {
-    match syntax {
-        ReasoningSyntax::Think => Ok(("<think>", "</think>")),
-        ReasoningSyntax::SeedOss => Ok(("<seed:think>", "</seed:think>")),
-        ReasoningSyntax::Kimi => Ok(("◁think▷", "◁/think▷")),
-        other => Err(invalid(
-            "grammar",
-            format!(
-                "an answer cannot be bound to a grammar behind reasoning as this model writes it (`{}`)",
-                other.as_str()
-            ),
-        )),
+/// The rules with which an answer may begin before its body, each as a definition of `reasoning`; `None` is none.
+fn openings(reasoning: Reasoning) -> Vec<Option<String>> {
+    match reasoning {
+        Reasoning::Absent => vec![None],
+        Reasoning::Open(syntax) => vec![Some(block(syntax, false))],
+        Reasoning::Possible(syntax) => vec![None, Some(block(syntax, true))],
     }
 }
 
-fn enclosed(opening: Option<&str>, body: &Body) -> TopLevelGrammar {
-    let Some(opening) = opening else {
-        return match body {
-            Body::Json(schema) => TopLevelGrammar::from_json_schema(schema.clone()),
-            Body::Lark(grammar) => TopLevelGrammar::from_lark(grammar.clone()),
-            Body::Rules(rules) | Body::Calls(rules, _) => {
-                TopLevelGrammar::from_lark(format!("start: body\n{rules}"))
-            }
-        };
-    };
-    let mut outer = String::new();
-    let _ = match body {
-        Body::Rules(rules) | Body::Calls(rules, _) => {
-            write!(outer, "start: REASONING body\n{opening}{rules}")
+/// Anything up to the closing tag, and the white space behind it, which is not shown either.
+fn block(syntax: ReasoningSyntax, begins: bool) -> String {
+    let Some([open, close]) = reasoning_tags(syntax) else { return calls::harmony_reasoning() };
+    let (opening, closing) = (if begins { literal(open) } else { String::new() }, literal(close));
+    let inner = regex_to_lark(&escaped(close), "");
+    format!(
+        "reasoning: REASONING\nREASONING: {opening} (/(?s:.*)/ & ~/(?s:.*){inner}(?s:.*)/) {closing} /[ \\t\\r\\n]{{0,8}}/\n"
+    )
+}
+
+/// What stands between reasoning and body.
+fn lead(format: OutputFormat, body: &Body) -> &'static str {
+    let in_channels =
+        format.reasoning == Some(ReasoningSyntax::Harmony) || format.tools == Some(ToolSyntax::Harmony);
+    let is_call = matches!(body, Body::Calls(..));
+    if in_channels && !is_call { calls::harmony_answer() } else { "" }
+}
+
+fn enclosed(opening: Option<&str>, lead: &str, body: &Body) -> TopLevelGrammar {
+    if let (None, "", Body::Json(schema)) = (opening, lead, body) {
+        return TopLevelGrammar::from_json_schema(schema.clone());
+    }
+    if let (None, "", Body::Lark(grammar)) = (opening, lead, body) {
+        return TopLevelGrammar::from_lark(grammar.clone());
+    }
+    let reasoning = if opening.is_some() { "reasoning" } else { "" };
+    let (opening, lead) = (opening.unwrap_or_default(), literal(lead));
+    let (inner, enclosed) = match body {
+        Body::Rules(rules) | Body::Calls(rules, _) => (format!("body\n{opening}{rules}"), None),
+        Body::Json(schema) => {
+            (format!("@{ENCLOSED}\n{opening}"), Some(GrammarWithLexer::from_json_schema(schema.clone())))
         }
-        Body::Json(_) | Body::Lark(_) => write!(outer, "start: REASONING @{ENCLOSED}\n{opening}"),
+        Body::Lark(grammar) => {
+            (format!("@{ENCLOSED}\n{opening}"), Some(GrammarWithLexer::from_lark(grammar.clone())))
+        }
     };
-    let mut grammars = vec![GrammarWithLexer::from_lark(outer)];
-    grammars.extend(match body {
-        Body::Rules(_) | Body::Calls(..) => None,
-        Body::Json(schema) => Some(GrammarWithLexer::from_json_schema(schema.clone())),
-        Body::Lark(grammar) => Some(GrammarWithLexer::from_lark(grammar.clone())),
-    });
-    if let Some(enclosed) = grammars.get_mut(1) {
+    let mut grammars = vec![GrammarWithLexer::from_lark(format!("start: {reasoning} {lead} {inner}"))];
+    if let Some(mut enclosed) = enclosed {
         enclosed.name = Some(ENCLOSED.to_owned());
+        grammars.push(enclosed);
     }
     TopLevelGrammar { grammars, max_tokens: None }
 }

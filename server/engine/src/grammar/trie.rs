@@ -14,11 +14,13 @@ pub(super) fn environment(text: &ModelText, vocabulary: u32) -> Option<TokEnv> {
     let end = *ends.first()?;
     let words: Vec<Vec<u8>> = (0..vocabulary)
         .map(|token| {
-            let control = || {
-                let name = text.control_token(token)?;
-                Some([&[TokTrie::SPECIAL_TOKEN_MARKER], name.as_bytes()].concat())
-            };
-            text.token_bytes(token).map(<[u8]>::to_vec).or_else(control).unwrap_or_default()
+            let control = |name: String| [&[TokTrie::SPECIAL_TOKEN_MARKER], name.as_bytes()].concat();
+            // What ends an answer is no part of it, also where a parser would read it as text.
+            if ends.contains(&token) {
+                return control(text.spelling(token));
+            }
+            let bytes = text.token_bytes(token).map(<[u8]>::to_vec);
+            bytes.or_else(|| text.control_token(token).map(control)).unwrap_or_default()
         })
         .collect();
     let info = TokRxInfo::new(vocabulary, end);

@@ -356,11 +356,17 @@ fn scalar(word: &str) -> Option<String> {
         return None;
     }
     let number = word.replace('_', "");
-    if serde_json::from_str::<serde_json::Number>(&number).is_ok() {
+    if is_json_number(&number) {
         return Some(number);
     }
     let number = number.parse::<f64>().ok()?;
     serde_json::Number::from_f64(number).map(|number| number.to_string())
+}
+
+/// Whether a word is a number in JSON, however large.
+pub(super) fn is_json_number(word: &str) -> bool {
+    word.starts_with(|first: char| first.is_ascii_digit() || first == '-')
+        && serde_json::from_str::<serde::de::IgnoredAny>(word).is_ok()
 }
 
 /// The JSON of a whole Python value.

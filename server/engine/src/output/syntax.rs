@@ -25,7 +25,7 @@ pub const fn reasoning_tags(syntax: ReasoningSyntax) -> Option<[&'static str; 2]
 }
 
 /// The marks that open a block of calls.
-pub(super) const fn marks(syntax: ToolSyntax) -> &'static [&'static str] {
+pub(crate) const fn marks(syntax: ToolSyntax) -> &'static [&'static str] {
     match syntax {
         ToolSyntax::Hermes | ToolSyntax::Glm => &["<tool_call>"],
         // Qwen3-Coder forgets the outer tag at times.
@@ -49,7 +49,7 @@ pub(super) const fn marks(syntax: ToolSyntax) -> &'static [&'static str] {
 }
 
 /// The characters with which an answer may begin that is a call as a whole, without any mark.
-pub(super) const fn bare(syntax: ToolSyntax) -> &'static [char] {
+pub(crate) const fn bare(syntax: ToolSyntax) -> &'static [char] {
     match syntax {
         ToolSyntax::Llama3Json => &['{'],
         ToolSyntax::Pythonic => &['['],

@@ -42,6 +42,12 @@ impl Tools {
     }
 }
 
+/// The value that a text between tags becomes, where the schema of the parameter is `schema`, inside of `root`.
+pub(crate) fn read_tagged_value(text: &str, schema: &Value, root: &Value) -> Option<Value> {
+    let types = Types::of(schema, root, MAX_DEPTH);
+    if types.are_text() { Some(text.into()) } else { serde_json::from_str(&types.json(text)).ok() }
+}
+
 impl Types {
     const ANY: Self = Self(0x7f);
     const STRING: Self = Self(1);
@@ -126,8 +132,12 @@ impl Types {
             _ => match serde_json::from_str::<Value>(trimmed) {
                 Ok(Value::String(_)) => None,
                 Ok(value) => self.allow(Self::of_value(&value)).then(|| trimmed.to_owned()),
-                // Lists and dictionaries as Python prints them.
-                Err(_) if !self.are_text() && trimmed.starts_with(['{', '[']) => literal::python(trimmed),
+                // Lists and dictionaries as Python prints them, and numbers that are larger than a 64-bit float.
+                Err(_) if trimmed.starts_with('[') && self.allow(Self::ARRAY) => literal::python(trimmed),
+                Err(_) if trimmed.starts_with('{') && self.allow(Self::OBJECT) => literal::python(trimmed),
+                Err(_) if self.allow(Self::NUMBER) && literal::is_json_number(trimmed) => {
+                    Some(trimmed.to_owned())
+                }
                 Err(_) => None,
             },
         };

@@ -158,3 +158,41 @@ async fn an_answer_is_the_same_alone_and_among_others() {
     let answers = join_all((0..30).map(|seed| answer(&together, request(seed)))).await;
     assert_eq!(answers, expected);
 }
+
+#[tokio::test]
+async fn branches_that_exclude_each_other_are_one_of_them() {
+    let engine = rambling(7);
+    let kind = |name: &str, more: Value| {
+        json!({
+            "type": "object",
+            "properties": { "kind": { "const": name }, "value": more },
+            "required": ["kind", "value"],
+            "additionalProperties": false,
+        })
+    };
+    let small = json!({ "type": "integer", "minimum": 0, "maximum": 9 });
+    let schemas = [
+        json!({
+            "oneOf": [{ "$ref": "#/$defs/a" }, { "$ref": "#/$defs/b" }],
+            "discriminator": { "propertyName": "kind" },
+            "$defs": { "a": kind("a", small.clone()), "b": kind("b", json!({ "type": "boolean" })) },
+        }),
+        json!({ "oneOf": [{ "enum": [1, 2] }, { "enum": [3, "x"] }, { "type": "null" }] }),
+        json!({ "oneOf": [small.clone(), { "anyOf": [{ "const": "a" }, { "type": "boolean" }] }] }),
+        json!({ "oneOf": [
+            { "type": "object", "properties": { "a": small }, "required": ["a"], "additionalProperties": false },
+            { "type": "object", "properties": { "b": { "const": 1 } }, "required": ["b"], "additionalProperties": false },
+        ] }),
+        json!({ "type": "array", "items": { "enum": ["x", "y"] }, "uniqueItems": true, "maxItems": 1 }),
+        json!({ "type": "array", "items": { "enum": ["x", "y"] }, "uniqueItems": false, "maxItems": 3 }),
+    ];
+    for schema in schemas {
+        let validator = jsonschema::validator_for(&schema).expect("a schema");
+        for seed in 0..8 {
+            let answer = answer(&engine, following(Grammar::JsonSchema(schema.clone()), seed)).await;
+            let value: Value =
+                serde_json::from_str(&answer.text).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+            assert!(validator.is_valid(&value), "{value} by {schema}");
+        }
+    }
+}

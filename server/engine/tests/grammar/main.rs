@@ -6,3 +6,4 @@ mod calls;
 mod refusals;
 mod schemas;
 mod setting;
+mod syntaxes;

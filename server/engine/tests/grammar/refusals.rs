@@ -16,6 +16,14 @@ async fn what_cannot_be_followed_is_refused_with_the_reason() {
     let deep = (0..100).fold(json!({}), |inner, _| json!({ "type": "array", "items": inner }));
     let cases = [
         (schema(json!({ "type": "array", "uniqueItems": true })), "uniqueItems"),
+        (schema(json!({ "oneOf": [{ "type": "integer" }, { "type": "number", "minimum": 3 }] })), "oneOf"),
+        (schema(json!({ "oneOf": [{ "const": 1 }, { "const": 1.0 }] })), "oneOf"),
+        (
+            schema(
+                json!({ "oneOf": [{ "properties": { "a": { "const": 1 } } }, { "properties": { "a": { "const": 2 } } }] }),
+            ),
+            "oneOf",
+        ),
         (schema(json!({ "properties": { "a": { "not": {} } } })), "not"),
         (schema(json!({ "type": "string", "format": "credit-card" })), "credit-card"),
         (schema(json!({ "type": "text" })), "text"),

@@ -17,26 +17,8 @@ const DATE: &str = r"^(?:[0-9]{4}-(?:0[13-9]|1|02-(?:[01]|2[0-8]))|(?:[0-9]{2}(?
 
 const DATE_TIME: &str = r"^(?:[0-9]{4}-(?:0[13-9]|1|02-(?:[01]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29).*[tT]..:..:[0-5]";
 
-/// Keywords that hold values, not schemas.
-const VALUES: [&str; 5] = ["const", "enum", "default", "example", "examples"];
-
-/// Keywords that hold schemas by name.
-const NAMED: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
-
-/// Adds to each `format` in a schema what llguidance does not look at.
+/// Adds to the `format` of a schema what llguidance does not look at.
 pub(super) fn tighten(schema: &mut Map<String, Value>) {
-    for (keyword, value) in schema.iter_mut() {
-        let keyword = keyword.as_str();
-        match value {
-            Value::Object(named) if NAMED.contains(&keyword) => {
-                named.values_mut().filter_map(Value::as_object_mut).for_each(tighten);
-            }
-            _ if VALUES.contains(&keyword) => {}
-            Value::Object(schema) => tighten(schema),
-            Value::Array(schemas) => schemas.iter_mut().filter_map(Value::as_object_mut).for_each(tighten),
-            _ => {}
-        }
-    }
     let format = schema.get("format").and_then(Value::as_str);
     let Some((_, pattern, length)) = CLOSER.iter().find(|(name, ..)| Some(*name) == format) else { return };
     let mut closer = Map::from_iter([("pattern".to_owned(), Value::from(*pattern))]);

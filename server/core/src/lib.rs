@@ -27,7 +27,8 @@ pub use device::DeviceModel;
 pub use encode::{EncodeInput, EncodeRequest, EncodeTask, Encoded, PreparedEncode, Truncate};
 pub use encoder::Encoder;
 pub use engine::{
-    CompiledGrammar, Encoding, Engine, EngineError, EventStream, Prepared, ReasoningBudget, Tokenize, Tokenized,
+    CompiledGrammar, Encoding, Engine, EngineError, EventStream, Prepared, ReasoningBudget, Tokenize,
+    Tokenized,
 };
 pub use event::{Event, FinishReason, Finished, TokenLogprob, ToolCallDelta};
 pub use identity::Principal;

@@ -147,6 +147,18 @@ pub(super) enum Effort {
     XHigh,
 }
 
+/// OpenRouter's.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Reasoning {
+    effort: Option<Effort>,
+    #[schemars(range(min = 0))]
+    max_tokens: Option<u64>,
+    enabled: Option<bool>,
+    #[schemars(extend("enum" = [false, null]))]
+    exclude: Option<bool>,
+}
+
 /// A turn of a conversation.
 #[derive(JsonSchema)]
 #[schemars(tag = "role", rename_all = "snake_case", deny_unknown_fields)]

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-use crate::openai::schema::{Effort, Message, Shared, Tool};
+use crate::openai::schema::{Effort, Message, Reasoning, Shared, Tool};
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -26,6 +26,10 @@ pub(super) struct Request {
     tool_choice: Option<ToolChoice>,
     parallel_tool_calls: Option<bool>,
     reasoning_effort: Option<Effort>,
+    /// The most tokens of reasoning; -1 is no bound.
+    #[schemars(range(min = -1))]
+    thinking_token_budget: Option<i64>,
+    reasoning: Option<Reasoning>,
     /// Variables of the model's chat template.
     chat_template_kwargs: Option<Map<String, Value>>,
     #[schemars(extend("enum" = [["text"], null]))]

@@ -270,6 +270,9 @@ struct Reasoning {
     effort: Option<Effort>,
     summary: Option<Summary>,
     generate_summary: Option<Summary>,
+    /// OpenRouter's: the most tokens of reasoning.
+    #[schemars(range(min = 0))]
+    max_tokens: Option<u64>,
     #[schemars(extend("enum" = ["auto", null]))]
     context: Option<String>,
     #[schemars(extend("enum" = ["standard", null]))]

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-use crate::openai::schema::{Effort, Message, Tool};
+use crate::openai::schema::{Effort, Message, Reasoning, Tool};
 
 #[derive(JsonSchema)]
 #[schemars(untagged)]
@@ -33,6 +33,9 @@ pub(super) struct Conversation {
     messages: Vec<Message>,
     tools: Option<Vec<Tool>>,
     reasoning_effort: Option<Effort>,
+    #[schemars(range(min = -1))]
+    thinking_token_budget: Option<i64>,
+    reasoning: Option<Reasoning>,
     chat_template_kwargs: Option<Map<String, Value>>,
     add_special_tokens: Option<bool>,
     return_token_strs: Option<bool>,

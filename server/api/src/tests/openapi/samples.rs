@@ -10,7 +10,7 @@ use crate::tests::fakes::{FakeEngine, answer, app, finished, post, text};
 
 /// Fields whose samples are refused for what JSON Schema cannot say, or says at a length that helps nobody: that fields go
 /// together (`stream_options` with `stream`), or that names and ids are those of other fields (`tool_choice` of `tools`).
-const NEED_MORE: [(&str, &str); 29] = [
+const NEED_MORE: [(&str, &str); 31] = [
     ("/tokenize", "messages[0].content"),
     ("/v1/chat/completions", "guided_json"),
     ("/v1/chat/completions", "messages[0].content"),
@@ -29,9 +29,11 @@ const NEED_MORE: [(&str, &str); 29] = [
     ("/v1/completions", "structured_outputs"),
     ("/v1/completions", "structured_outputs.json"),
     ("/v1/messages", "messages[0].content[0].tool_use_id"),
+    ("/v1/messages", "thinking.budget_tokens"),
     ("/v1/messages", "tool_choice.name"),
     ("/v1/messages", "tool_choice.type"),
     ("/v1/messages/count_tokens", "messages[0].content[0].tool_use_id"),
+    ("/v1/messages/count_tokens", "thinking.budget_tokens"),
     ("/v1/messages/count_tokens", "tool_choice.name"),
     ("/v1/messages/count_tokens", "tool_choice.type"),
     ("/v1/responses", "input"),

@@ -5,7 +5,8 @@ use mlx_gate_core::{Conversation, EngineError, OutputFormat, ReasoningBudget, Re
 use crate::output::reasoning_tags;
 use crate::served::Served;
 
-/// What Qwen's documentation has a model say when its budget is spent: it was trained to answer behind these words.
+/// What Qwen's documentation on thinking budgets puts at the end when one is spent (Qwen3's technical report, section 4.3, says why a
+/// model that was not trained for it answers behind these words).
 const QWEN: &str = "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking \
                     directly now.\n";
 

@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::shell::cargo;
-use crate::{setup, test, tidy};
+use crate::{fuzz, setup, test, tidy};
 
 /// A step's name and what it does.
 type Step<'a> = (&'a str, &'a dyn Fn() -> Result<(), Error>);
 
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
-    let steps: [Step<'_>; 5] = [
+    let steps: [Step<'_>; 6] = [
         ("fmt", &|| cargo(root).args(["fmt", "--all", "--check"]).run()),
         ("tidy", &|| tidy::run(root)),
         ("setup", &|| setup::run(root, &setup::Options::default())),
         ("test", &|| test::run(root, &[])),
         ("clippy", &|| clippy(root)),
+        ("fuzz", &|| fuzz::run(root, fuzz::SECONDS)),
     ];
     let mut times = Vec::new();
     let mut outcome = Ok(());

@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod clients;
 mod error;
+mod fuzz;
 mod install;
 mod minilm;
 mod native;
@@ -35,7 +36,8 @@ Usage: cargo xtask <command>
   parity                                 compare models with mlx-lm and chat templates with transformers
   bench decode|gate|api [--json] [--check]   measure; --check fails where a target of `gate` or `api` is missed
   soak swap [--swaps N] [--hangup] [--json]   swap plugins and key files under load; 1,000 times
-  ci                                     what CI runs: fmt, tidy, tests, clippy
+  fuzz [--seconds N]                     look for inputs that break a parser, every target for 60 s, all at once
+  ci                                     what CI runs: fmt, tidy, tests, clippy, fuzz
   tidy                                   rules about the sources: crates, names, lengths, unsafe code
 
   setup [--backend cpu|cuda] [--tests]   only get and build what is missing; --tests: also what tests compare with
@@ -47,6 +49,9 @@ the MLX library: `cpu` (the first time) or `cuda`; the choice is kept.
 ";
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::compile() {
+        return code;
+    }
     match dispatch() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,6 +73,15 @@ fn dispatch() -> Result<(), Error> {
         "test" => test::run(&root, &args),
         "parity" => no_more(&args).and_then(|()| parity::run(&root)),
         "bench" => bench::run(&root, &args),
+        "fuzz" => {
+            let seconds = match take_value(&mut args, "--seconds")? {
+                None => fuzz::SECONDS,
+                Some(text) => text
+                    .parse()
+                    .map_err(|_| Error::Usage(format!("--seconds wants a whole number, not `{text}`")))?,
+            };
+            no_more(&args).and_then(|()| fuzz::run(&root, seconds))
+        }
         "soak" => soak::run(&root, &args),
         "ci" => no_more(&args).and_then(|()| ci::run(&root)),
         "tidy" => no_more(&args).and_then(|()| tidy::run(&root)),

@@ -170,11 +170,10 @@ impl Harmony {
         };
         let channel = header.split_once(CHANNEL).map_or_else(String::new, |(_, rest)| word(rest));
         let recipient = header.split_once("to=").map(|(_, rest)| word(rest));
-        match recipient {
-            Some(recipient) if self.calls_count && !recipient.is_empty() => {
-                let name = recipient.strip_prefix("functions.").unwrap_or(&recipient);
-                Header::Call(name.to_owned())
-            }
+        let name = recipient.as_deref().map(|name| name.strip_prefix("functions.").unwrap_or(name));
+        match name {
+            // Who calls no function by name calls none.
+            Some(name) if self.calls_count && !name.is_empty() => Header::Call(name.to_owned()),
             _ if channel == "analysis" && self.reasoning_counts => Header::Text(Kind::Reasoning),
             _ => Header::Text(Kind::Answer),
         }

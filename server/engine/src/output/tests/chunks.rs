@@ -46,6 +46,7 @@ const PIECES: &[&str] = &[
     "-1.5e3",
     "assistant",
     " to=functions.get_time",
+    " to=functions.",
     "analysis",
     "final",
     "commentary",

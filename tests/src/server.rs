@@ -72,6 +72,7 @@ impl Server {
             server.address = format!("http://{}", &address[..end.unwrap_or(address.len())]);
             return Ok(server);
         }
+        assert!(server.log.has_ended(), "the server neither listens nor ends:\n{}", server.log());
         let status = server.child.wait().expect("the program can be waited for");
         Err(Ended { code: status.code(), stdout: String::new(), stderr: server.log.text() })
     }
@@ -237,6 +238,10 @@ impl Log {
             state.ended = true;
         }
         self.grown.notify_all();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.lock().is_ok_and(|state| state.ended)
     }
 
     fn text(&self) -> String {

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use mlx_gate_core::{Event, OutputFormat};
 use serde_json::Value;
 
+pub(crate) use harmony::speaks as speaks_harmony;
 pub(crate) use syntax::{bare as call_openings, marks as call_marks};
 pub use syntax::{markers, reasoning_tags};
 pub(crate) use tools::read_tagged_value;
@@ -52,7 +53,7 @@ enum Machine {
 impl OutputParser {
     /// A parser at the start of an answer to a request with these tools, which are as the client sent them.
     pub fn new(format: OutputFormat, tools: Arc<[Value]>) -> Self {
-        let machine = if harmony::speaks(format) {
+        let machine = if speaks_harmony(format) {
             Machine::Harmony(Harmony::new(format))
         } else {
             Machine::Tags(Tags::new(format))

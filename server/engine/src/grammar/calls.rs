@@ -18,7 +18,7 @@ use mlx_gate_core::{Conversation, EngineError, OutputFormat, ToolChoice, ToolSyn
 use serde_json::{Value, json};
 
 use super::compile::invalid;
-use super::plan::{Body, escaped, literal};
+use super::plan::{Body, escaped, literal, without};
 use super::schema::schema;
 use crate::output;
 
@@ -108,6 +108,15 @@ pub(super) fn body(
     Ok(Some(Body::Calls(rules, schemas.collect::<Result<_, EngineError>>()?)))
 }
 
+/// How one family of models writes calls.
+trait Dialect {
+    /// The rule `body`, for a `call` or several and what surrounds them.
+    fn body(&self, syntax: ToolSyntax, around: Around, parallel: bool) -> String;
+
+    /// The rule `call_NUMBER`, for a call of this function, and what is below it.
+    fn call(&self, number: usize, function: &Function<'_>) -> Result<String, EngineError>;
+}
+
 /// The rules for `body` and everything below.
 fn rules(
     syntax: ToolSyntax,
@@ -115,30 +124,34 @@ fn rules(
     around: Around,
     parallel: bool,
 ) -> Result<String, EngineError> {
-    let (blocks, mut rules) = match syntax {
-        ToolSyntax::Hermes => objects::rules(&objects::HERMES, functions)?,
-        ToolSyntax::Llama3Json => objects::rules(&objects::LLAMA, functions)?,
-        ToolSyntax::Json => objects::rules(&objects::LIST, functions)?,
-        ToolSyntax::Mistral => objects::rules(&objects::MISTRAL, functions)?,
-        ToolSyntax::Granite => objects::rules(&objects::GRANITE, functions)?,
-        ToolSyntax::MistralArgs => named::rules(&named::MISTRAL, functions)?,
-        ToolSyntax::DeepSeekV3 => named::rules(&named::DEEPSEEK_V3, functions)?,
-        ToolSyntax::DeepSeekV31 => named::rules(&named::DEEPSEEK_V31, functions)?,
-        ToolSyntax::KimiK2 => named::rules(&named::KIMI, functions)?,
-        ToolSyntax::Qwen3Coder => tagged::rules(&tagged::QWEN, functions)?,
-        ToolSyntax::SeedOss => tagged::rules(&tagged::SEED, functions)?,
-        ToolSyntax::MiniMaxM2 => tagged::rules(&tagged::MINIMAX, functions)?,
-        ToolSyntax::Glm => tagged::rules(&tagged::GLM, functions)?,
-        ToolSyntax::Pythonic => invocations::rules(&invocations::PYTHONIC, functions)?,
-        ToolSyntax::Lfm2 => invocations::rules(&invocations::LFM2, functions)?,
-        ToolSyntax::ToolCode => invocations::rules(&invocations::TOOL_CODE, functions)?,
-        ToolSyntax::FunctionGemma => invocations::rules(&invocations::FUNCTION_GEMMA, functions)?,
-        ToolSyntax::Gemma4 => invocations::rules(&invocations::GEMMA4, functions)?,
-        ToolSyntax::Harmony => return harmony::rules(functions, around == Around::Text),
+    let dialect: &dyn Dialect = match syntax {
+        ToolSyntax::Hermes => &objects::HERMES,
+        ToolSyntax::Llama3Json => &objects::LLAMA,
+        ToolSyntax::Json => &objects::LIST,
+        ToolSyntax::Mistral => &objects::MISTRAL,
+        ToolSyntax::Granite => &objects::GRANITE,
+        ToolSyntax::MistralArgs => &named::MISTRAL,
+        ToolSyntax::DeepSeekV3 => &named::DEEPSEEK_V3,
+        ToolSyntax::DeepSeekV31 => &named::DEEPSEEK_V31,
+        ToolSyntax::KimiK2 => &named::KIMI,
+        ToolSyntax::Qwen3Coder => &tagged::QWEN,
+        ToolSyntax::SeedOss => &tagged::SEED,
+        ToolSyntax::MiniMaxM2 => &tagged::MINIMAX,
+        ToolSyntax::Glm => &tagged::GLM,
+        ToolSyntax::Pythonic => &invocations::PYTHONIC,
+        ToolSyntax::Lfm2 => &invocations::LFM2,
+        ToolSyntax::ToolCode => &invocations::TOOL_CODE,
+        ToolSyntax::FunctionGemma => &invocations::FUNCTION_GEMMA,
+        ToolSyntax::Gemma4 => &invocations::GEMMA4,
+        ToolSyntax::Harmony => &harmony::Channels,
     };
+    let mut rules = dialect.body(syntax, around, parallel);
     let calls: Vec<String> = (0..functions.len()).map(|number| format!("call_{number}")).collect();
     let _ = writeln!(rules, "call: {}", calls.join(" | "));
-    Ok(frame(syntax, blocks, around, parallel) + &rules)
+    for (number, function) in functions.iter().enumerate() {
+        rules += &dialect.call(number, function)?;
+    }
+    Ok(rules)
 }
 
 /// The rule for a body of blocks, which stand alone or in any text.
@@ -171,21 +184,6 @@ fn frame(syntax: ToolSyntax, blocks: &Blocks, around: Around, parallel: bool) ->
             format!("body: (BEFORE rest){blocks} TEXT?\n{rest}TEXT: {text}\nBEFORE: TEXT {tag}\n")
         }
     }
-}
-
-/// A terminal for any text that has none of these in it and is `also` of these forms, which are regular expressions.
-fn without(texts: &[&str], also: &[String]) -> String {
-    let mut terminal = "/(?s:.*)/".to_owned();
-    if !texts.is_empty() {
-        let texts: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
-        let any = regex_to_lark(&texts.join("|"), "");
-        let _ = write!(terminal, " & ~/(?s:.*)(?:{any})(?s:.*)/");
-    }
-    for form in also {
-        // Classes are those of JSON Schema's patterns.
-        let _ = write!(terminal, " & /{}/", regex_to_lark(form, "dw"));
-    }
-    terminal
 }
 
 fn is_strict(tool: &Value) -> bool {

@@ -1,12 +1,14 @@
+use std::fmt::Write as _;
+
 use llguidance::api::{GrammarWithLexer, TopLevelGrammar};
 use llguidance::regex_to_lark;
-use mlx_gate_core::{Conversation, EngineError, Grammar, OutputFormat, ReasoningSyntax, ToolSyntax};
+use mlx_gate_core::{Conversation, EngineError, Grammar, OutputFormat, ReasoningSyntax};
 use serde_json::{Value, json};
 
 use super::calls;
 use super::compile::invalid;
 use super::schema::schema;
-use crate::output::reasoning_tags;
+use crate::output::{reasoning_tags, speaks_harmony};
 
 /// Name of the client's grammar where another one encloses it.
 const ENCLOSED: &str = "mlx-gate-answer";
@@ -121,6 +123,21 @@ pub(super) fn escaped(text: &str) -> String {
     })
 }
 
+/// A terminal for any text that has none of these in it and is `also` of these forms, which are regular expressions.
+pub(super) fn without(texts: &[&str], also: &[String]) -> String {
+    let mut terminal = "/(?s:.*)/".to_owned();
+    if !texts.is_empty() {
+        let texts: Vec<String> = texts.iter().map(|text| escaped(text)).collect();
+        let any = regex_to_lark(&texts.join("|"), "");
+        let _ = write!(terminal, " & ~/(?s:.*)(?:{any})(?s:.*)/");
+    }
+    for form in also {
+        // Classes are those of JSON Schema's patterns.
+        let _ = write!(terminal, " & /{}/", regex_to_lark(form, "dw"));
+    }
+    terminal
+}
+
 /// The rules with which an answer may begin before its body, each as a definition of `reasoning`; `None` is none.
 fn openings(reasoning: Reasoning) -> Vec<Option<String>> {
     match reasoning {
@@ -134,18 +151,14 @@ fn openings(reasoning: Reasoning) -> Vec<Option<String>> {
 fn block(syntax: ReasoningSyntax, begins: bool) -> String {
     let Some([open, close]) = reasoning_tags(syntax) else { return calls::harmony_reasoning() };
     let (opening, closing) = (if begins { literal(open) } else { String::new() }, literal(close));
-    let inner = regex_to_lark(&escaped(close), "");
-    format!(
-        "reasoning: REASONING\nREASONING: {opening} (/(?s:.*)/ & ~/(?s:.*){inner}(?s:.*)/) {closing} /[ \\t\\r\\n]{{0,8}}/\n"
-    )
+    let text = without(&[close], &[]);
+    format!("reasoning: REASONING\nREASONING: {opening} ({text}) {closing} /[ \\t\\r\\n]{{0,8}}/\n")
 }
 
 /// What stands between reasoning and body.
 fn lead(format: OutputFormat, body: &Body) -> &'static str {
-    let in_channels =
-        format.reasoning == Some(ReasoningSyntax::Harmony) || format.tools == Some(ToolSyntax::Harmony);
     let is_call = matches!(body, Body::Calls(..));
-    if in_channels && !is_call { calls::harmony_answer() } else { "" }
+    if speaks_harmony(format) && !is_call { calls::harmony_answer() } else { "" }
 }
 
 fn enclosed(opening: Option<&str>, lead: &str, body: &Body) -> TopLevelGrammar {

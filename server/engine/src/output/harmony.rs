@@ -26,7 +26,7 @@ pub(super) const MARKS: &[&str] = &[START, CHANNEL, CONSTRAIN, MESSAGE, "<|end|>
 const MAX_HEADER: usize = 512;
 
 /// Whether answers of this format are Harmony's.
-pub(super) fn speaks(format: OutputFormat) -> bool {
+pub(crate) fn speaks(format: OutputFormat) -> bool {
     format.tools == Some(ToolSyntax::Harmony) || format.reasoning == Some(ReasoningSyntax::Harmony)
 }
 

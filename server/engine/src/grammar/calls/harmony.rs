@@ -1,11 +1,9 @@
 //! Messages in channels, as gpt-oss writes them. Such an answer makes one call at the most: the call ends it.
 
-use std::fmt::Write as _;
+use mlx_gate_core::{EngineError, ToolSyntax};
 
-use mlx_gate_core::EngineError;
-
-use super::{Function, arguments, without};
-use crate::grammar::plan::literal;
+use super::{Around, Dialect, Function, arguments};
+use crate::grammar::plan::{literal, without};
 
 /// What ends a message. Text has none of them.
 const ENDS: &[&str] = &["<|end|>", "<|return|>", "<|call|>", "<|start|>"];
@@ -24,25 +22,23 @@ pub(in crate::grammar) const fn answer() -> &'static str {
     "<|channel|>final<|message|>"
 }
 
-pub(super) fn rules(functions: &[Function<'_>], in_text: bool) -> Result<String, EngineError> {
-    let mut rules = String::new();
-    if in_text {
+/// The way in which gpt-oss writes calls.
+pub(super) struct Channels;
+
+impl Dialect for Channels {
+    fn body(&self, _: ToolSyntax, around: Around, _: bool) -> String {
+        if around == Around::Nothing {
+            return "body: call\n".to_owned();
+        }
         // Messages up to the last one, which is a call or the answer.
         let (next, text) = (literal(NEXT), without(ENDS, &[]));
         let open = r#""<|channel|>" ("analysis" | "commentary" | "final") "<|message|>""#;
-        let _ = write!(
-            rules,
-            "body: MESSAGE* (call | LAST)\nMESSAGE: {open} ({text}) {next}\nLAST: {open} ({text})\n"
-        );
-    } else {
-        rules.push_str("body: call\n");
+        format!("body: MESSAGE* (call | LAST)\nMESSAGE: {open} ({text}) {next}\nLAST: {open} ({text})\n")
     }
-    let names: Vec<String> = (0..functions.len()).map(|number| format!("call_{number}")).collect();
-    let _ = writeln!(rules, "call: {}", names.join(" | "));
-    for (number, function) in functions.iter().enumerate() {
+
+    fn call(&self, number: usize, function: &Function<'_>) -> Result<String, EngineError> {
         let header =
             format!("<|channel|>commentary to=functions.{} <|constrain|>json<|message|>", function.name);
-        let _ = writeln!(rules, "call_{number}: {} {}", literal(&header), arguments(function)?);
+        Ok(format!("call_{number}: {} {}\n", literal(&header), arguments(function)?))
     }
-    Ok(rules)
 }

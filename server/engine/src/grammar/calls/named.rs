@@ -1,14 +1,12 @@
 //! A name, and then the arguments as JSON.
 
-use std::fmt::Write as _;
+use mlx_gate_core::{EngineError, ToolSyntax};
 
-use mlx_gate_core::EngineError;
-
-use super::{Blocks, Function, arguments};
+use super::{Around, Blocks, Dialect, Function, arguments, frame};
 use crate::grammar::plan::literal;
 
 /// How one family writes such calls.
-pub(super) struct Dialect {
+pub(super) struct Spelling {
     blocks: Blocks,
     /// Stands in front of the name.
     name: &'static str,
@@ -18,7 +16,7 @@ pub(super) struct Dialect {
     end: &'static str,
 }
 
-pub(super) const MISTRAL: Dialect = Dialect {
+pub(super) const MISTRAL: Spelling = Spelling {
     blocks: Blocks {
         open: "[TOOL_CALLS]",
         begin: "",
@@ -31,13 +29,13 @@ pub(super) const MISTRAL: Dialect = Dialect {
     name_end: r#""[ARGS]""#,
     end: "",
 };
-pub(super) const DEEPSEEK_V3: Dialect = Dialect {
+pub(super) const DEEPSEEK_V3: Spelling = Spelling {
     blocks: Blocks { within: Some("\n"), ..DEEPSEEK_V31.blocks },
     name: "<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
     name_end: r#""\n```json\n""#,
     end: "\n```<｜tool▁call▁end｜>",
 };
-pub(super) const DEEPSEEK_V31: Dialect = Dialect {
+pub(super) const DEEPSEEK_V31: Spelling = Spelling {
     blocks: Blocks {
         open: "<｜tool▁calls▁begin｜>",
         begin: "",
@@ -50,7 +48,7 @@ pub(super) const DEEPSEEK_V31: Dialect = Dialect {
     name_end: r#""<｜tool▁sep｜>""#,
     end: "<｜tool▁call▁end｜>",
 };
-pub(super) const KIMI: Dialect = Dialect {
+pub(super) const KIMI: Spelling = Spelling {
     blocks: Blocks {
         open: "<|tool_calls_section_begin|>",
         begin: "",
@@ -65,15 +63,14 @@ pub(super) const KIMI: Dialect = Dialect {
     end: "<|tool_call_end|>",
 };
 
-pub(super) fn rules(
-    dialect: &'static Dialect,
-    functions: &[Function<'_>],
-) -> Result<(&'static Blocks, String), EngineError> {
-    let mut rules = String::new();
-    for (number, function) in functions.iter().enumerate() {
-        let name = literal(&format!("{}{}", dialect.name, function.name));
-        let (name_end, end) = (dialect.name_end, literal(dialect.end));
-        let _ = writeln!(rules, "call_{number}: {name} {name_end} {} {end}", arguments(function)?);
+impl Dialect for Spelling {
+    fn body(&self, syntax: ToolSyntax, around: Around, parallel: bool) -> String {
+        frame(syntax, &self.blocks, around, parallel)
     }
-    Ok((&dialect.blocks, rules))
+
+    fn call(&self, number: usize, function: &Function<'_>) -> Result<String, EngineError> {
+        let name = literal(&format!("{}{}", self.name, function.name));
+        let (name_end, end) = (self.name_end, literal(self.end));
+        Ok(format!("call_{number}: {name} {name_end} {} {end}\n", arguments(function)?))
+    }
 }

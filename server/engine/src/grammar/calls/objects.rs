@@ -1,20 +1,18 @@
 //! JSON objects with a name and arguments.
 
-use std::fmt::Write as _;
+use mlx_gate_core::{EngineError, ToolSyntax};
 
-use mlx_gate_core::EngineError;
-
-use super::{Blocks, Function, arguments};
+use super::{Around, Blocks, Dialect, Function, arguments, frame};
 use crate::grammar::plan::literal;
 
 /// How one family writes its objects.
-pub(super) struct Dialect {
+pub(super) struct Spelling {
     blocks: Blocks,
     /// The key of the arguments.
     arguments: &'static str,
 }
 
-pub(super) const HERMES: Dialect = Dialect {
+pub(super) const HERMES: Spelling = Spelling {
     blocks: Blocks {
         open: "<tool_call>",
         begin: r#""\n""#,
@@ -25,15 +23,15 @@ pub(super) const HERMES: Dialect = Dialect {
     },
     arguments: "arguments",
 };
-pub(super) const LLAMA: Dialect = Dialect {
+pub(super) const LLAMA: Spelling = Spelling {
     blocks: Blocks { open: "", begin: "", within: Some("; "), close: "", between: None, bare: false },
     arguments: "parameters",
 };
-pub(super) const LIST: Dialect = Dialect {
+pub(super) const LIST: Spelling = Spelling {
     blocks: Blocks { open: "", begin: r#""[""#, within: Some(", "), close: "]", between: None, bare: true },
     arguments: "arguments",
 };
-pub(super) const MISTRAL: Dialect = Dialect {
+pub(super) const MISTRAL: Spelling = Spelling {
     // Tokenizers of SentencePiece put a space in front of what follows a special token.
     blocks: Blocks {
         open: "[TOOL_CALLS]",
@@ -45,7 +43,7 @@ pub(super) const MISTRAL: Dialect = Dialect {
     },
     arguments: "arguments",
 };
-pub(super) const GRANITE: Dialect = Dialect {
+pub(super) const GRANITE: Spelling = Spelling {
     blocks: Blocks {
         open: "<|tool_call|>",
         begin: r#""[""#,
@@ -57,14 +55,13 @@ pub(super) const GRANITE: Dialect = Dialect {
     arguments: "arguments",
 };
 
-pub(super) fn rules(
-    dialect: &'static Dialect,
-    functions: &[Function<'_>],
-) -> Result<(&'static Blocks, String), EngineError> {
-    let mut rules = String::new();
-    for (number, function) in functions.iter().enumerate() {
-        let before = format!("{{\"name\": {}, \"{}\": ", literal(function.name), dialect.arguments);
-        let _ = writeln!(rules, "call_{number}: {} {} \"}}\"", literal(&before), arguments(function)?);
+impl Dialect for Spelling {
+    fn body(&self, syntax: ToolSyntax, around: Around, parallel: bool) -> String {
+        frame(syntax, &self.blocks, around, parallel)
     }
-    Ok((&dialect.blocks, rules))
+
+    fn call(&self, number: usize, function: &Function<'_>) -> Result<String, EngineError> {
+        let before = format!("{{\"name\": {}, \"{}\": ", literal(function.name), self.arguments);
+        Ok(format!("call_{number}: {} {} \"}}\"\n", literal(&before), arguments(function)?))
+    }
 }

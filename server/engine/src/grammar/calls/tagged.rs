@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
-use mlx_gate_core::EngineError;
+use mlx_gate_core::{EngineError, ToolSyntax};
 
 use super::values::{Parameters, Part};
-use super::{Blocks, Function, check_name, without};
-use crate::grammar::plan::literal;
+use super::{Around, Blocks, Dialect, Function, check_name, frame};
+use crate::grammar::plan::{literal, without};
 use crate::output;
 
 /// How one family writes such calls.
-pub(super) struct Dialect {
+pub(super) struct Spelling {
     blocks: Blocks,
     /// Around the function's name.
     name: [&'static str; 2],
@@ -26,7 +26,7 @@ pub(super) struct Dialect {
     strips: bool,
 }
 
-pub(super) const QWEN: Dialect = Dialect {
+pub(super) const QWEN: Spelling = Spelling {
     blocks: Blocks {
         open: "<tool_call>",
         begin: r#""\n""#,
@@ -42,7 +42,7 @@ pub(super) const QWEN: Dialect = Dialect {
     tag: "</parameter>",
     strips: false,
 };
-pub(super) const SEED: Dialect = Dialect {
+pub(super) const SEED: Spelling = Spelling {
     // The line break belongs to the call before it, so that the lexer need not tell apart what begins with one.
     blocks: Blocks {
         open: "<seed:tool_call>",
@@ -58,14 +58,14 @@ pub(super) const SEED: Dialect = Dialect {
     strips: true,
     ..QWEN
 };
-pub(super) const MINIMAX: Dialect = Dialect {
+pub(super) const MINIMAX: Spelling = Spelling {
     blocks: Blocks { open: "<minimax:tool_call>", close: "</minimax:tool_call>", ..SEED.blocks },
     name: ["<invoke name=\"", "\">\n"],
     end: "</invoke>\n",
     key: ["<parameter name=\"", "\">"],
     ..SEED
 };
-pub(super) const GLM: Dialect = Dialect {
+pub(super) const GLM: Spelling = Spelling {
     blocks: Blocks {
         open: "<tool_call>",
         begin: "",
@@ -82,53 +82,54 @@ pub(super) const GLM: Dialect = Dialect {
     strips: false,
 };
 
-pub(super) fn rules(
-    dialect: &'static Dialect,
-    functions: &[Function<'_>],
-) -> Result<(&'static Blocks, String), EngineError> {
-    let mut rules = String::new();
-    for (number, function) in functions.iter().enumerate() {
-        let [before, behind] = dialect.name;
+impl Dialect for Spelling {
+    fn body(&self, syntax: ToolSyntax, around: Around, parallel: bool) -> String {
+        frame(syntax, &self.blocks, around, parallel)
+    }
+
+    fn call(&self, number: usize, function: &Function<'_>) -> Result<String, EngineError> {
+        let mut rules = String::new();
+        let [before, behind] = self.name;
         let name = literal(&format!("{before}{}{behind}", function.name));
         let parameters = Parameters::of(function)?;
         let mut call = format!("call_{number}: {name}");
         for (index, parameter) in parameters.named.iter().enumerate() {
             let id = format!("{number}_{index}");
             check_name("the parameter", parameter.name, may_be_in_key)?;
-            let key = literal(&dialect.key.join(parameter.name));
+            let key = literal(&self.key.join(parameter.name));
             let optional = if parameter.required { "" } else { "?" };
             let _ = write!(call, " ({key} value_{id}){optional}");
             let parts = parameters.parts(parameter, &output::read_tagged_value)?;
-            rules += &value(dialect, &id, &parts);
+            rules += &value(self, &id, &parts);
         }
         if parameters.others {
-            let [before, behind] = dialect.key.map(literal);
+            let [before, behind] = self.key.map(literal);
             let _ = write!(call, " ({before} /[A-Za-z_][A-Za-z0-9_]{{0,63}}/ {behind} value_{number})*");
-            rules += &value(dialect, &number.to_string(), &[Part::Text(Vec::new())]);
+            rules += &value(self, &number.to_string(), &[Part::Text(Vec::new())]);
         }
-        let _ = writeln!(rules, "{call} {}", literal(dialect.end));
+        let _ = writeln!(rules, "{call} {}", literal(self.end));
+        Ok(rules)
     }
-    Ok((&dialect.blocks, rules))
 }
 
 /// The rule for a value and the tag that closes it.
-fn value(dialect: &Dialect, id: &str, parts: &[Part]) -> String {
+fn value(spelling: &Spelling, id: &str, parts: &[Part]) -> String {
     let (mut rules, mut names) = (String::new(), Vec::new());
-    let end = literal(dialect.value_end);
+    let end = literal(spelling.value_end);
     for (number, part) in parts.iter().enumerate() {
         match part {
             // One terminal, because only the end says where the text does.
             Part::Text(forms) => {
                 let mut forms = forms.clone();
-                if dialect.strips {
+                if spelling.strips {
                     forms.push(r"(?s:[^\n]|[^\n].*[^\n])?".to_owned());
                 }
-                let text = without(&[dialect.tag], &forms);
+                let text = without(&[spelling.tag], &forms);
                 let _ = writeln!(rules, "TEXT_{id}_{number}: ({text}) {end}");
                 names.push(format!("TEXT_{id}_{number}"));
             }
             Part::Literal(text) | Part::Word(text) => {
-                names.push(literal(&format!("{text}{}", dialect.value_end)));
+                names.push(literal(&format!("{text}{}", spelling.value_end)));
             }
             Part::Json(schema) => names.push(format!("%json {schema} {end}")),
         }

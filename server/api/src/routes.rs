@@ -134,47 +134,36 @@ pub(crate) static ROUTES: [Route; 16] = [
         handler: |call, body| Box::pin(openai::embeddings::create(call, body)),
         describe: openai::embeddings::describe,
     },
-    Route {
-        method: Method::POST,
-        path: "/v1/rerank",
-        dialect: Some(Dialect::OpenAi),
-        api: Api::Rerank,
-        handler: |call, body| Box::pin(openai::rerank::create(call, body)),
-        describe: openai::rerank::describe,
-    },
-    Route {
-        method: Method::POST,
-        path: "/v2/rerank",
-        dialect: Some(Dialect::OpenAi),
-        api: Api::Rerank,
-        handler: |call, body| Box::pin(openai::rerank::create(call, body)),
-        describe: openai::rerank::describe,
-    },
-    Route {
-        method: Method::POST,
-        path: "/rerank",
-        dialect: Some(Dialect::OpenAi),
-        api: Api::Rerank,
-        handler: |call, body| Box::pin(openai::rerank::create(call, body)),
-        describe: openai::rerank::describe,
-    },
-    Route {
-        method: Method::POST,
-        path: "/v1/score",
-        dialect: Some(Dialect::OpenAi),
-        api: Api::Score,
-        handler: |call, body| Box::pin(openai::score::create(call, body)),
-        describe: openai::score::describe,
-    },
-    Route {
-        method: Method::POST,
-        path: "/score",
-        dialect: Some(Dialect::OpenAi),
-        api: Api::Score,
-        handler: |call, body| Box::pin(openai::score::create(call, body)),
-        describe: openai::score::describe,
-    },
+    rerank("/v1/rerank"),
+    rerank("/v2/rerank"),
+    rerank("/rerank"),
+    score("/v1/score"),
+    score("/score"),
 ];
+
+/// One of the paths under which clients of Cohere, Jina and vLLM look for it.
+const fn rerank(path: &'static str) -> Route {
+    Route {
+        method: Method::POST,
+        path,
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Rerank,
+        handler: |call, body| Box::pin(openai::rerank::create(call, body)),
+        describe: openai::rerank::describe,
+    }
+}
+
+/// One of the paths that vLLM has it under.
+const fn score(path: &'static str) -> Route {
+    Route {
+        method: Method::POST,
+        path,
+        dialect: Some(Dialect::OpenAi),
+        api: Api::Score,
+        handler: |call, body| Box::pin(openai::score::create(call, body)),
+        describe: openai::score::describe,
+    }
+}
 
 /// Header in which Anthropic's clients name the version of the API they speak.
 const ANTHROPIC_VERSION: &str = "anthropic-version";

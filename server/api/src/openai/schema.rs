@@ -59,6 +59,22 @@ pub(super) struct Shared {
     metadata: Option<BTreeMap<String, Option<String>>>,
 }
 
+/// What requests share whose texts are read whole.
+#[derive(JsonSchema)]
+pub(super) struct OfTexts {
+    /// A served name. Left out, it is the first model.
+    #[schemars(length(max = 512))]
+    model: Option<String>,
+    /// Longer texts are cut to so many tokens; -1 is what the model can read.
+    #[schemars(range(min = -1, max = 4_294_967_295_u32), extend("not" = { "const": 0 }))]
+    truncate_prompt_tokens: Option<i64>,
+    /// Whom the client asks for.
+    #[schemars(length(max = 256))]
+    user: Option<String>,
+    #[schemars(length(max = 256))]
+    safety_identifier: Option<String>,
+}
+
 /// A token's id as the key of an object.
 #[derive(JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 struct TokenId(#[schemars(regex(pattern = "^[0-9]{1,10}$"))] String);
@@ -143,7 +159,6 @@ pub(super) enum Effort {
     Low,
     Medium,
     High,
-    #[schemars(rename = "xhigh")]
     XHigh,
 }
 
@@ -157,6 +172,23 @@ pub(super) struct Reasoning {
     enabled: Option<bool>,
     #[schemars(extend("enum" = [false, null]))]
     exclude: Option<bool>,
+}
+
+/// A `tool_choice` that names no tool.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub(super) enum Mode {
+    None,
+    Auto,
+    Required,
+}
+
+/// The mode of `allowed_tools`.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub(super) enum AllowedMode {
+    Auto,
+    Required,
 }
 
 /// A turn of a conversation.

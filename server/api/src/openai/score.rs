@@ -2,8 +2,6 @@
 
 mod schema;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::body::Body;
 use mlx_gate_core::{EncodeInput, EncodeRequest, EncodeTask};
 use schemars::JsonSchema;
@@ -56,11 +54,10 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
         object: "score",
         score: vector.first().copied().unwrap_or_default(),
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(permit.answer(wire::json(&Scores {
         id: format!("score-{:032x}", rand::random::<u128>()),
         object: "list",
-        created: now.as_secs(),
+        created: wire::now(),
         model: read.model,
         data: read.vectors.into_iter().enumerate().map(score).collect(),
         usage: wire::InputUsage::new(read.tokens),

@@ -80,16 +80,20 @@ impl Head {
         model: String,
         service_tier: Option<&'static str>,
     ) -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             id: format!("{prefix}-{:032x}", rand::random::<u128>()),
             object,
-            created: now.as_secs(),
+            created: now(),
             system_fingerprint: system_fingerprint(&model),
             model,
             service_tier,
         }
     }
+}
+
+/// The time in answers: seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Names what a seed has to meet again to give the same answer: this version of the server and this model.

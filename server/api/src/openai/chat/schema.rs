@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-use crate::openai::schema::{Effort, Message, Reasoning, Shared, Tool};
+use crate::openai::schema::{AllowedMode, Effort, Message, Mode, Reasoning, Shared, Tool};
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -44,14 +44,6 @@ enum ToolChoice {
 }
 
 #[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-enum Mode {
-    None,
-    Auto,
-    Required,
-}
-
-#[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Choice {
     Function { function: FunctionName },
@@ -69,13 +61,6 @@ struct FunctionName {
 struct Allowed {
     mode: AllowedMode,
     tools: Vec<AllowedTool>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-enum AllowedMode {
-    Auto,
-    Required,
 }
 
 #[derive(JsonSchema)]

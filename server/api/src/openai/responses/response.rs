@@ -1,5 +1,3 @@
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use mlx_gate_core::{FinishReason, Finished, Usage};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,6 +6,7 @@ use serde_json::{Map, Value};
 use super::items::{Items, Status, Wire};
 use super::namespaces::Namespaces;
 use crate::error::{Answer, Kind};
+use crate::openai::wire::now;
 
 /// What all states of one response have in common.
 pub(super) struct Head {
@@ -157,8 +156,4 @@ impl Head {
             echo: &self.echo.fields,
         }
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
+use crate::openai::schema::{AllowedMode, Mode};
+
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Request {
@@ -237,25 +239,10 @@ enum ToolChoice {
 }
 
 #[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-enum Mode {
-    None,
-    Auto,
-    Required,
-}
-
-#[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Choice {
     Function { name: String, namespace: Option<String> },
     AllowedTools { mode: AllowedMode, tools: Vec<AllowedTool> },
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-enum AllowedMode {
-    Auto,
-    Required,
 }
 
 #[derive(JsonSchema)]

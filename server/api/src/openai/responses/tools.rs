@@ -70,7 +70,10 @@ impl Tools {
             return Ok(());
         }
         match kind.as_str() {
-            "function" => self.offered.push(function(tool, None)?),
+            "function" => {
+                let name = name(&mut tool)?;
+                self.offered.push(function(tool, name, None)?);
+            }
             "namespace" => self.declare_all(tool)?,
             _ => {
                 let problem = format!(
@@ -87,26 +90,27 @@ impl Tools {
 
     /// The functions of a namespace.
     fn declare_all(&mut self, mut fields: Fields) -> Result<(), Error> {
-        let name = name(&mut fields)?;
+        let namespace = name(&mut fields)?;
         let description = fields.string("description")?;
         let (path, listed) = (fields.path("tools"), fields.array("tools")?);
         let listed = fields.required("tools", listed)?;
         fields.finish()?;
-        let namespace = Namespace { name, description };
         for (index, value) in listed.into_iter().enumerate() {
             let mut tool = Fields::at(format!("{path}[{index}]"), value)?;
             let kind = tool.choice("type", &["function"])?;
             tool.required("type", kind)?;
-            let path = tool.path("name");
-            let function = function(tool, Some(&namespace))?;
-            let called = name_of(&function).unwrap_or_default();
-            if self.offered.iter().any(|other| name_of(other) == Some(called)) {
-                let problem = format!("to the model this is '{}', as another function is", clipped(called));
-                return Err(fields::invalid(path, problem));
+            let name = name(&mut tool)?;
+            let called = spelled(Some(&namespace), &name);
+            if called.len() > LONGEST {
+                let problem = format!("with its namespace it is longer than {LONGEST} letters");
+                return Err(fields::invalid(tool.path("name"), problem));
             }
-            let name = called.strip_prefix(&spelled(Some(&namespace.name), "")).unwrap_or(called);
-            self.namespaces.insert(&namespace.name, name);
-            self.offered.push(function);
+            if self.offered.iter().any(|other| name_of(other) == Some(&called)) {
+                let problem = format!("to the model this is '{}', as another function is", clipped(&called));
+                return Err(fields::invalid(tool.path("name"), problem));
+            }
+            self.namespaces.insert(&namespace, &name);
+            self.offered.push(function(tool, called, description.as_deref())?);
         }
         Ok(())
     }
@@ -181,12 +185,6 @@ fn name_of(tool: &Value) -> Option<&str> {
 /// Longest name of a function or namespace, in bytes.
 const LONGEST: usize = 128;
 
-/// What functions have in common that stand in one.
-struct Namespace {
-    name: String,
-    description: Option<String>,
-}
-
 /// `name`, of a function or a namespace.
 fn name(fields: &mut Fields) -> Result<String, Error> {
     let name = fields.string("name")?;
@@ -199,18 +197,11 @@ fn name(fields: &mut Fields) -> Result<String, Error> {
     Ok(name)
 }
 
-/// `{"name", "description", "parameters", "strict"}`, without the type. In a namespace it has that one's name too, and what is
-/// said of the namespace is said of it.
-fn function(mut fields: Fields, namespace: Option<&Namespace>) -> Result<Value, Error> {
-    let name = name(&mut fields)?;
-    let name = spelled(namespace.map(|namespace| namespace.name.as_str()), &name);
-    if name.len() > LONGEST {
-        let problem = format!("with its namespace it is longer than {LONGEST} letters");
-        return Err(fields::invalid(fields.path("name"), problem));
-    }
-    let common = namespace.and_then(|namespace| namespace.description.clone());
-    let description = [common, fields.string("description")?].into_iter().flatten().collect::<Vec<_>>();
-    let description = (!description.is_empty()).then(|| description.join("\n\n"));
+/// `{"description", "parameters", "strict"}`, under the name that the model sees. What is said of its namespace is said of it.
+fn function(mut fields: Fields, name: String, of_namespace: Option<&str>) -> Result<Value, Error> {
+    let own = fields.string("description")?;
+    let said: Vec<&str> = of_namespace.into_iter().chain(own.as_deref()).collect();
+    let description = (!said.is_empty()).then(|| said.join("\n\n"));
     let parameters = fields.object("parameters")?;
     let strict = fields.boolean("strict")?;
     fields.only("allowed_callers", &[json!(["direct"])])?;

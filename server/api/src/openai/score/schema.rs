@@ -3,6 +3,8 @@
 
 use schemars::JsonSchema;
 
+use crate::openai::schema::OfTexts;
+
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub(super) enum Request {
@@ -21,27 +23,12 @@ enum Side {
 }
 
 #[derive(JsonSchema)]
-struct Shared {
-    /// A served name. Left out, it is the first model.
-    #[schemars(length(max = 512))]
-    model: Option<String>,
-    /// Longer texts are cut to so many tokens; -1 is what the model can read.
-    #[schemars(range(min = -1, max = 4_294_967_295_u32), extend("not" = { "const": 0 }))]
-    truncate_prompt_tokens: Option<i64>,
-    /// Whom the client asks for.
-    #[schemars(length(max = 256))]
-    user: Option<String>,
-    #[schemars(length(max = 256))]
-    safety_identifier: Option<String>,
-}
-
-#[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct NumberedTexts {
     text_1: Side,
     text_2: Side,
     #[schemars(flatten)]
-    shared: Shared,
+    shared: OfTexts,
 }
 
 #[derive(JsonSchema)]
@@ -50,7 +37,7 @@ pub(super) struct OfDocuments {
     queries: Side,
     documents: Side,
     #[schemars(flatten)]
-    shared: Shared,
+    shared: OfTexts,
 }
 
 #[derive(JsonSchema)]
@@ -59,7 +46,7 @@ pub(super) struct OfItems {
     queries: Side,
     items: Side,
     #[schemars(flatten)]
-    shared: Shared,
+    shared: OfTexts,
 }
 
 #[derive(JsonSchema)]
@@ -68,5 +55,5 @@ pub(super) struct Numbered {
     data_1: Side,
     data_2: Side,
     #[schemars(flatten)]
-    shared: Shared,
+    shared: OfTexts,
 }

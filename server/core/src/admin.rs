@@ -80,7 +80,7 @@ pub struct GateCounters {
 pub struct FunctionCalls {
     /// Its name: `authenticate`, `authorize`, `admit`, `settle`, `tag` or `log`.
     pub function: &'static str,
-    /// How often it was called. One that ran out of time and was made once more counts twice.
+    /// How often it was called. One that failed before it did anything and was made once more counts twice.
     pub calls: u64,
     /// Of these, calls without an answer that could be used.
     pub failures: u64,

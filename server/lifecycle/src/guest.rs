@@ -105,8 +105,6 @@ impl Guest {
 pub(crate) trait Call: Sync {
     const PHASE: Phase;
     const FUNCTION: Function;
-    /// Whether the call has no effect but its answer, so that it can be made once more.
-    const REPEATABLE: bool;
     type Answer: Send;
 
     /// Makes the call and checks the answer.
@@ -173,7 +171,6 @@ pub(crate) struct Completed {
 impl Call for Authenticate<'_> {
     const PHASE: Phase = Phase::Authenticate;
     const FUNCTION: Function = Function::Authenticate;
-    const REPEATABLE: bool = true;
     type Answer = Authentication;
 
     async fn make(&self, guest: &Guest, instance: &mut Instance) -> Result<Authentication, Failure> {
@@ -207,7 +204,6 @@ impl<'a> Authenticate<'a> {
 impl Call for Authorize<'_> {
     const PHASE: Phase = Phase::Authorize;
     const FUNCTION: Function = Function::Authorize;
-    const REPEATABLE: bool = true;
     type Answer = Authorization;
 
     async fn make(&self, guest: &Guest, instance: &mut Instance) -> Result<Authorization, Failure> {
@@ -220,7 +216,6 @@ impl Call for Authorize<'_> {
 impl Call for Admit<'_> {
     const PHASE: Phase = Phase::RateLimit;
     const FUNCTION: Function = Function::Admit;
-    const REPEATABLE: bool = false;
     type Answer = Admission;
 
     async fn make(&self, guest: &Guest, instance: &mut Instance) -> Result<Admission, Failure> {
@@ -233,7 +228,6 @@ impl Call for Admit<'_> {
 impl Call for Settle<'_> {
     const PHASE: Phase = Phase::RateLimit;
     const FUNCTION: Function = Function::Settle;
-    const REPEATABLE: bool = false;
     type Answer = ();
 
     async fn make(&self, guest: &Guest, instance: &mut Instance) -> Result<(), Failure> {
@@ -246,7 +240,6 @@ impl Call for Settle<'_> {
 impl Call for Tag<'_> {
     const PHASE: Phase = Phase::Tag;
     const FUNCTION: Function = Function::Tag;
-    const REPEATABLE: bool = true;
     type Answer = TagSet;
 
     async fn make(&self, guest: &Guest, instance: &mut Instance) -> Result<TagSet, Failure> {
@@ -259,7 +252,6 @@ impl Call for Tag<'_> {
 impl Call for Log<'_> {
     const PHASE: Phase = Phase::Log;
     const FUNCTION: Function = Function::Log;
-    const REPEATABLE: bool = false;
     type Answer = ();
 
     async fn make(&self, guest: &Guest, instance: &mut Instance) -> Result<(), Failure> {

@@ -34,6 +34,8 @@ pub(crate) struct State {
     refused_memory: Option<usize>,
     /// While `configure` runs.
     configuring: bool,
+    /// Whether the call has done something that it would do again if it were made once more.
+    has_acted: bool,
     /// What the call has waited for granted I/O.
     waited: Duration,
     /// Messages the call may still log.
@@ -70,6 +72,7 @@ impl State {
             grown: 0,
             refused_memory: None,
             configuring: false,
+            has_acted: false,
             waited: Duration::ZERO,
             messages_left: MESSAGES,
             credentials: Vec::new(),
@@ -83,6 +86,7 @@ impl State {
         self.bounds = bounds;
         self.deadline = Instant::now() + bounds.time;
         self.refused_memory = None;
+        self.has_acted = false;
         self.waited = Duration::ZERO;
         self.messages_left = MESSAGES;
         self.credentials = credentials;
@@ -116,6 +120,11 @@ impl State {
 
     pub(crate) fn refused_memory(&self) -> Option<usize> {
         self.refused_memory
+    }
+
+    /// Whether anybody but the plugin can tell that the call was made.
+    pub(crate) fn has_acted(&self) -> bool {
+        self.has_acted
     }
 
     /// Waits for granted I/O. The wait is not the plugin's time.

@@ -50,6 +50,19 @@ pub(crate) struct Plugin {
     decisions: Option<Decisions>,
 }
 
+/// A call without an answer that could be used.
+struct Failed {
+    failure: Failure,
+    /// Whether it did something all the same.
+    has_acted: bool,
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Self {
+        failed.failure
+    }
+}
+
 impl Plugin {
     /// The name in logs and refusals.
     pub(crate) fn name(&self) -> &str {
@@ -116,21 +129,25 @@ impl Plugin {
     }
 
     /// Makes a call in the instance given, in one from stock or in a new one, and returns the instance with the answer. One
-    /// that failed is dropped. A call that ran out of time and can be repeated is made once more, in a new one: on a loaded
-    /// machine a plugin can lose its time without having used it.
+    /// that failed is dropped. A call that ran out of time before it did anything is made once more, in a new one: on a
+    /// loaded machine a plugin can lose its time without having used it.
     pub(crate) async fn call<C: Call>(
         &self,
         kept: Option<Instance>,
         call: &C,
     ) -> Result<(C::Answer, Instance), Failure> {
         match self.call_once(kept.or_else(|| self.stock.take()), call).await {
-            Err(Failure::Timeout(_)) if C::REPEATABLE => self.call_once(None, call).await,
+            Err(Failed { failure: Failure::Timeout(_), has_acted: false }) => {
+                self.call_once(None, call).await
+            }
             result => result,
         }
+        .map_err(Failure::from)
     }
 
-    /// Makes a call that no request waits for, once, in the instance given or another. Those that lie ready are left to
-    /// requests.
+    /// Makes a call that no request waits for, in the instance given or another. Those that lie ready are left to requests.
+    /// Nobody asks again where such a call fails, so one that failed before it did anything is made once more, in a new
+    /// instance, whatever the reason was.
     pub(crate) async fn call_aside<C: Call>(
         self: &Arc<Self>,
         kept: Option<Instance>,
@@ -138,7 +155,10 @@ impl Plugin {
     ) -> Result<C::Answer, Failure> {
         let was_kept = kept.is_some();
         let reused = kept.or_else(|| if self.stock.is_reused() { self.stock.take() } else { None });
-        let (answer, instance) = self.call_once(reused, call).await?;
+        let (answer, instance) = match self.call_once(reused, call).await {
+            Err(Failed { has_acted: false, .. }) => self.call_once(None, call).await,
+            result => result,
+        }?;
         if was_kept || self.stock.is_reused() {
             self.give_back(instance);
         }
@@ -177,7 +197,7 @@ impl Plugin {
         &self,
         kept: Option<Instance>,
         call: &C,
-    ) -> Result<(C::Answer, Instance), Failure> {
+    ) -> Result<(C::Answer, Instance), Failed> {
         let started = std::time::Instant::now();
         let answer = self.make_call(kept, call).await;
         self.services.calls.count(C::FUNCTION, started.elapsed(), answer.is_err());
@@ -188,15 +208,20 @@ impl Plugin {
         &self,
         kept: Option<Instance>,
         call: &C,
-    ) -> Result<(C::Answer, Instance), Failure> {
+    ) -> Result<(C::Answer, Instance), Failed> {
         let mut instance = match kept {
             Some(instance) => instance,
-            None => self.instance().await?,
+            None => self.instance().await.map_err(|failure| Failed { failure, has_acted: false })?,
         };
         instance.begin(&self.sandbox, self.bounds(), call.secrets());
-        let answer = self.sandbox.bounded(self.limits.call, call.make(&self.guest, &mut instance)).await?;
-        instance.rest();
-        Ok((answer, instance))
+        let answer = self.sandbox.bounded(self.limits.call, call.make(&self.guest, &mut instance)).await;
+        match answer {
+            Ok(answer) => {
+                instance.rest();
+                Ok((answer, instance))
+            }
+            Err(failure) => Err(Failed { failure, has_acted: instance.store.data().has_acted() }),
+        }
     }
 
     async fn self_test(&self) -> Result<(), Problem> {

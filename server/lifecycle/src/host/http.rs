@@ -54,6 +54,7 @@ impl State {
             most_body: MOST_BODY,
             follow: true,
         };
+        self.has_acted |= !request.method.is_safe();
         let response = self.waiting(outbound.send(request)).await?;
         Ok(Response { status: response.status, headers: response.headers, body: response.body })
     }

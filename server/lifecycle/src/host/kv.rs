@@ -19,7 +19,7 @@ impl Host for State {
         value: Vec<u8>,
         ttl_ms: Option<u64>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        let space = self.space("put")?;
+        let space = self.changing("put")?;
         if value.len() > LONGEST_VALUE {
             return Ok(Err(Error::TooLarge));
         }
@@ -30,7 +30,7 @@ impl Host for State {
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), Error>> {
-        let space = self.space("delete")?;
+        let space = self.changing("delete")?;
         Ok(match fits(&key) {
             Ok(()) => space.delete(&key).await.map_err(Error::from),
             Err(error) => Err(error),
@@ -44,7 +44,7 @@ impl Host for State {
         at_most: Option<i64>,
         ttl_ms: Option<u64>,
     ) -> wasmtime::Result<Result<Counted, Error>> {
-        let space = self.space("increment")?;
+        let space = self.changing("increment")?;
         let change = Change { by, at_most, ttl_ms };
         Ok(match fits(&key) {
             Ok(()) => space.increment(&key, change).await.map(Counted::from).map_err(Error::from),
@@ -58,7 +58,7 @@ impl Host for State {
         bucket: v0_1::Bucket,
         amount: u64,
     ) -> wasmtime::Result<Result<Taken, Error>> {
-        let space = self.space("take")?;
+        let space = self.changing("take")?;
         let bucket = sound(&bucket)?;
         Ok(match fits(&key) {
             Ok(()) => space.take(&key, bucket, amount).await.map(Taken::from).map_err(Error::from),
@@ -72,7 +72,7 @@ impl Host for State {
         bucket: v0_1::Bucket,
         amount: i64,
     ) -> wasmtime::Result<Result<Taken, Error>> {
-        let space = self.space("adjust")?;
+        let space = self.changing("adjust")?;
         let bucket = sound(&bucket)?;
         Ok(match fits(&key) {
             Ok(()) => space.adjust(&key, bucket, amount).await.map(Taken::from).map_err(Error::from),
@@ -82,6 +82,12 @@ impl Host for State {
 }
 
 impl State {
+    /// The space, for a call that changes it.
+    fn changing(&mut self, function: &str) -> wasmtime::Result<&dyn Store> {
+        self.has_acted = true;
+        self.space(function)
+    }
+
     fn space(&self, function: &str) -> wasmtime::Result<&dyn Store> {
         self.not_while_configuring("kv", function)?;
         if !self.services.grants().kv {

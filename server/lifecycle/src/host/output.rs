@@ -10,6 +10,7 @@ impl Host for State {
         let Some(output) = self.services.output.clone() else {
             return Ok(Err(Error::Unavailable("no file is granted".to_owned())));
         };
+        self.has_acted = true;
         let written = self.waiting(output.append(&lines)).await;
         Ok(written.map_err(|error| match error {
             output::Error::TooLarge => Error::TooLarge,

@@ -73,7 +73,6 @@ impl Settling {
             for Reserved { plugin, operation, ticket, instance } in reserved {
                 let principal = principal.as_deref();
                 let call = Settle { principal, operation: &operation, ticket, ran, usage };
-                // Once: a settle that ran out of time may have done its work.
                 match plugin.call_aside(instance, &call).await {
                     Ok(()) => {
                         counts.settled.fetch_add(1, Relaxed);

@@ -45,8 +45,7 @@ async fn every_reservation_is_settled_once() {
 
 #[tokio::test]
 async fn a_settle_that_fails_is_counted_and_leaves_the_others_alone() {
-    let broken = Plugin::new("a").rate_limit(Answers(Admission::Reserve { ticket: 1, headers: &[] }));
-    let world = World::new(&[broken.with_failing_settle(), limiter("b", 2)]).await;
+    let world = World::new(&[limiter("a", 1).first("settle", "(unreachable)"), limiter("b", 2)]).await;
     let passage = world.gate.begin();
     passage.admit(&operation()).await.expect("admitted");
     passage.finish(ended("req-1", true, 3));
@@ -55,6 +54,30 @@ async fn a_settle_that_fails_is_counted_and_leaves_the_others_alone() {
         world.gate.counters(),
         GateCounters { settled: 1, settle_failures: 1, ..GateCounters::default() }
     );
+}
+
+/// Where the instance that reserved is no good any more, a new one settles, unless something was settled already.
+#[tokio::test]
+async fn a_settle_that_failed_before_it_did_anything_is_made_once_more() {
+    let trap = "(if (i32.load (i32.const 0)) (then (unreachable)))";
+    let plugin = limiter("a", 1).first("settle", trap);
+    for (plugin, said, settled, calls) in [
+        (plugin.clone(), &["a: admit 1", "a: settled 1 1 3"][..], (1, 0), (2, 1)),
+        (plugin.deleting("settle"), &["a: admit 1"], (0, 1), (1, 1)),
+    ] {
+        let world = World::new(&[plugin]).await;
+        let passage = world.gate.begin();
+        passage.admit(&operation()).await.expect("admitted");
+        passage.finish(ended("req-1", true, 3));
+        assert_eq!(world.said_in_the_end().await, said);
+        let (settled, settle_failures) = settled;
+        let counters = GateCounters { settled, settle_failures, ..GateCounters::default() };
+        assert_eq!(world.gate.counters(), counters);
+        let plugins = world.gate.list();
+        let counted =
+            plugins[0].calls.iter().find(|calls| calls.function == "settle").expect("it was called");
+        assert_eq!((counted.calls, counted.failures), calls);
+    }
 }
 
 /// The client leaves while the second plugin is still at work: it gets to its end, and both are settled.

@@ -68,6 +68,7 @@ pub(crate) struct Plugin {
     info: u32,
     interfaces: Vec<&'static str>,
     functions: String,
+    imports: &'static str,
     configure: &'static str,
     module: &'static str,
 }
@@ -84,7 +85,15 @@ impl Plugin {
             .bytes(&headers)
             .bytes(&[0; 8]);
         let info = memory.put(&info.0);
-        Self { memory, info, interfaces: Vec::new(), functions: String::new(), configure: "", module: "" }
+        Self {
+            memory,
+            info,
+            interfaces: Vec::new(),
+            functions: String::new(),
+            imports: "",
+            configure: "",
+            module: "",
+        }
     }
 
     pub(crate) fn authenticate(mut self, does: Does<Authentication>) -> Self {
@@ -145,11 +154,25 @@ impl Plugin {
         self
     }
 
-    /// Lets `settle` trap.
-    pub(crate) fn with_failing_settle(mut self) -> Self {
-        self.functions =
-            self.functions.replace("#settle\") (param i32)", "#settle\") (param i32) (unreachable)");
+    /// Lets a function run this first.
+    pub(crate) fn first(mut self, function: &str, code: &str) -> Self {
+        let name = format!("#{function}\") (param i32)");
+        let at = self.functions.find(&name).expect("it has the function") + name.len();
+        let result = " (result i32)";
+        let at = at + if self.functions[at..].starts_with(result) { result.len() } else { 0 };
+        self.functions.insert_str(at, code);
         self
+    }
+
+    /// Whether it takes the grant `kv`.
+    pub(crate) fn wants_kv(&self) -> bool {
+        !self.imports.is_empty()
+    }
+
+    /// Lets a function delete a key first. That takes the grant `kv`.
+    pub(crate) fn deleting(mut self, function: &str) -> Self {
+        self.imports = r#"(import "mlx-gate:plugin/kv@0.1.0" "delete" (func $delete (param i32 i32 i32)))"#;
+        self.first(function, "(call $delete (i32.const 1024) (i32.const 1) (i32.const 32))")
     }
 
     pub(crate) fn tag(mut self, does: Does<Tags>) -> Self {
@@ -251,11 +274,12 @@ impl Plugin {
             let _ = write!(text, "\\{byte:02x}");
             text
         });
-        let Self { info, functions, configure, module, .. } = self;
+        let Self { info, functions, imports, configure, module, .. } = self;
         let text = format!(
             r#"(module
               (import "mlx-gate:plugin/host@0.1.0" "log" (func $log (param i32 i32 i32)))
               (import "mlx-gate:plugin/host@0.1.0" "now-ms" (func $now (result i64)))
+              {imports}
               (memory (export "memory") 4)
               (global $heap (mut i32) (i32.const 65536))
               {module}

@@ -93,11 +93,10 @@ async fn rate_limiters_all_have_to_let_a_request_pass() {
             "rate-limit/b trapped: wasm trap: wasm `unreachable` instruction executed",
             &["a: admit 1", "b: admit 1", "a: settled 1 0 0"],
         ),
-        // Whoever ran out of time may have reserved, so it is not asked again.
         (
             vec![reserve(1), Hangs],
             "rate-limit/b did not return within 100 ms",
-            &["a: admit 1", "b: admit 1", "a: settled 1 0 0"],
+            &["a: admit 1", "b: admit 1", "b: admit 1", "a: settled 1 0 0"],
         ),
         // What an unusable answer reserves is given back all the same.
         (
@@ -203,18 +202,21 @@ async fn a_tagger_that_fails_refuses_the_request() {
 
 /// Whether a plugin is asked a second time shows in what it says.
 #[tokio::test]
-async fn a_call_that_ran_out_of_time_is_repeated_where_it_has_no_effect() {
+async fn a_call_that_ran_out_of_time_is_repeated_where_it_had_no_effect() {
     let plugins = [
         Plugin::new("a").authenticate(Hangs),
         Plugin::new("a").authorize(Hangs),
         Plugin::new("a").rate_limit(Hangs),
         Plugin::new("a").tag(Hangs),
+        // Who deletes may have reserved.
+        Plugin::new("a").rate_limit(Hangs).deleting("admit"),
     ];
-    let expected: [&[&str]; 4] = [
+    let expected: [&[&str]; 5] = [
         &["a: authenticate 1", "a: authenticate 1"],
         &["a: authorize 1", "a: authorize 1"],
-        &["a: admit 1"],
+        &["a: admit 1", "a: admit 1"],
         &["a: tag 1", "a: tag 1"],
+        &["a: admit 1"],
     ];
     for (plugin, expected) in plugins.into_iter().zip(expected) {
         let world = World::new(&[plugin]).await;

@@ -41,10 +41,13 @@ impl World {
             .zip(plugins)
             .map(|(name, plugin)| Bundled { name, bytes: plugin.component().leak() })
             .collect();
-        let specs = bundled.iter().map(|plugin| {
-            let mut spec = PluginSpec::new(Source::Bundled(plugin.name.to_owned()), Vec::new());
+        let specs = bundled.iter().zip(plugins).map(|(bundled, plugin)| {
+            let mut spec = PluginSpec::new(Source::Bundled(bundled.name.to_owned()), Vec::new());
             for (name, value) in options {
                 spec.host.set(name, &OptionValue::Text((*value).to_owned())).expect("an option of the host");
+            }
+            if plugin.wants_kv() {
+                spec.grants.add("kv", "true").expect("a grant");
             }
             spec
         });

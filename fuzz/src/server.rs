@@ -107,6 +107,7 @@ impl Engine for Telling {
             id: request.id,
             model: "demo".to_owned(),
             prompt: vec![1],
+            choices: request.choices,
             max_output_tokens: request.max_output_tokens.unwrap_or(16),
             sampling: Sampling::default(),
             stop: request.stop,
@@ -120,9 +121,10 @@ impl Engine for Telling {
         Box::pin(async { Ok(prepared) })
     }
 
-    fn start(&self, _: Prepared, _: &Tags) -> Result<EventStream, EngineError> {
+    fn start(&self, prepared: Prepared, _: &Tags) -> Result<Vec<EventStream>, EngineError> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Box::pin(stream::iter(events)))
+        let choice = |_| Box::pin(stream::iter(events.clone())) as EventStream;
+        Ok((0..prepared.choices).map(choice).collect())
     }
 
     fn prepare_encode(&self, request: EncodeRequest) -> BoxFuture<'_, Result<PreparedEncode, EngineError>> {

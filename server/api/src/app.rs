@@ -88,7 +88,7 @@ impl App {
     }
 
     /// A way to the device. It takes a permit, so nothing runs that the gate has not admitted and tagged.
-    pub(crate) fn start(&self, prepared: Prepared, permit: &Permit) -> Result<EventStream, EngineError> {
+    pub(crate) fn start(&self, prepared: Prepared, permit: &Permit) -> Result<Vec<EventStream>, EngineError> {
         self.0.engine.start(prepared, permit.tags())
     }
 

@@ -23,8 +23,6 @@ pub(crate) struct Asked {
     pub(crate) request: Request,
     /// Further prompts, answered in the same way.
     pub(crate) further: Vec<Prompt>,
-    /// Number of answers to each prompt, each with a seed of its own. At least 1.
-    pub(crate) n: u32,
     pub(crate) streaming: bool,
     /// Whom the client says it asks for.
     pub(crate) end_user: Option<String>,
@@ -40,7 +38,6 @@ impl Asked {
         Self {
             request,
             further: Vec::new(),
-            n: 1,
             streaming: false,
             end_user: None,
             prompt_field,
@@ -50,7 +47,7 @@ impl Asked {
 
     /// Number of answers altogether.
     fn choices(&self) -> u32 {
-        u32::try_from(1 + self.further.len()).unwrap_or(u32::MAX).saturating_mul(self.n)
+        u32::try_from(1 + self.further.len()).unwrap_or(u32::MAX).saturating_mul(self.request.choices)
     }
 }
 
@@ -80,7 +77,7 @@ impl Generation {
     ) -> Result<(Permit, Self), Error> {
         call.record.asked(asked.end_user.clone(), asked.streaming);
         let operation = operation(call, &asked);
-        let Asked { mut request, further, n, prompt_field, grammar_field, .. } = asked;
+        let Asked { mut request, further, prompt_field, grammar_field, .. } = asked;
         let wrong = |error| match error {
             EngineError::PromptTooLong { .. } => Error::PromptTooLong { field: prompt_field, source: error },
             EngineError::InvalidRequest { field: "grammar", message } => {
@@ -104,12 +101,13 @@ impl Generation {
             return Err(EngineError::Internal("a request without a prompt".to_owned()).into());
         };
         call.record.prepared(&model);
-        let permit = authorized.measured(&prepared, n).admit().await?;
-        let mut sizes = Some(prepared.iter().flat_map(|prepared| input_tokens(prepared, n)).collect());
+        let permit = authorized.measured(&prepared).admit().await?;
+        let mut sizes = Some(prepared.iter().flat_map(input_tokens).collect());
         let mut choices = Vec::new();
-        for prepared in prepared.into_iter().flat_map(|prepared| (0..n).map(move |k| choice(&prepared, k))) {
-            let events = call.app.start(prepared, &permit).map_err(wrong)?;
-            choices.push((choices.len() as u32, events));
+        for prepared in prepared {
+            for events in call.app.start(prepared, &permit).map_err(wrong)? {
+                choices.push((choices.len() as u32, events));
+            }
             // What found no place in the queue did not run, and what was reserved for it is given back.
             if let Some(sizes) = sizes.take() {
                 call.record.queued(sizes);
@@ -193,18 +191,10 @@ impl Drop for Generation {
     }
 }
 
-/// The `k`-th choice of a prompt. Each seed makes one answer, so the choices after the first get the seeds that follow: a
-/// request with that seed gets the same answer alone.
-fn choice(prepared: &Prepared, k: u32) -> Prepared {
-    let mut choice = prepared.clone();
-    choice.sampling.seed = choice.sampling.seed.map(|seed| seed.wrapping_add(u64::from(k)));
-    choice
-}
-
 /// The prompt tokens that each choice of a prompt is charged with: the first one pays.
-fn input_tokens(prepared: &Prepared, n: u32) -> impl Iterator<Item = u32> + use<> {
+fn input_tokens(prepared: &Prepared) -> impl Iterator<Item = u32> + use<> {
     let tokens = u32::try_from(prepared.prompt.len()).unwrap_or(u32::MAX);
-    (0..n).map(move |k| if k == 0 { tokens } else { 0 })
+    (0..prepared.choices).map(move |k| if k == 0 { tokens } else { 0 })
 }
 
 /// What the plugins are told before the model has seen the request.

@@ -61,14 +61,14 @@ impl<'a> Authorized<'a> {
         Ok(())
     }
 
-    /// Replaces what was estimated by what the engine found out, about all prompts with `n` answers to each.
-    pub(crate) fn measured(mut self, prepared: &[Prepared], n: u32) -> Self {
+    /// Replaces what was estimated by what the engine found out, about all prompts and the answers to each.
+    pub(crate) fn measured(mut self, prepared: &[Prepared]) -> Self {
         let sum = |tokens: fn(&Prepared) -> u32| prepared.iter().map(tokens).fold(0, u32::saturating_add);
         if let Some(first) = prepared.first() {
             self.operation.model = Some(first.model.clone());
         }
         self.operation.input_tokens = sum(|one| u32::try_from(one.prompt.len()).unwrap_or(u32::MAX));
-        self.operation.max_output_tokens = Some(sum(|one| one.max_output_tokens).saturating_mul(n));
+        self.operation.max_output_tokens = Some(sum(|one| one.max_output_tokens.saturating_mul(one.choices)));
         self
     }
 

@@ -17,6 +17,10 @@ pub trait Decoder {
     /// row, in order; a row that fails does so alone and has to be closed. `Err` means that the device is lost.
     fn step(&mut self, rows: &mut [RowStep<'_>]) -> Result<Vec<Result<Option<u32>, RowError>>, Error>;
 
+    /// Opens a row that begins with the first `length` tokens of another one, which stays as it is. Nothing is computed for
+    /// it; what it says is what a row would say that was given these tokens.
+    fn fork(&mut self, row: RowId, length: u32) -> Result<RowId, Error>;
+
     /// Keeps the first `length` tokens of a row.
     fn trim(&mut self, row: RowId, length: u32) -> Result<(), Error>;
 
@@ -89,6 +93,13 @@ pub enum RowError {
     /// The device refused this row's work.
     #[error("{0}")]
     Device(String),
+}
+
+impl RowError {
+    /// Whether only the choice of a token failed, so that the row itself is as good as before.
+    pub const fn is_choice(&self) -> bool {
+        matches!(self, Self::BadLogits | Self::Grammar(_))
+    }
 }
 
 /// The device, or the model on it, failed as a whole.

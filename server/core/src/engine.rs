@@ -11,7 +11,7 @@ use crate::{
     Sampling, Tags,
 };
 
-/// The events of one generation. Dropping it cancels the generation, also during prefill.
+/// The events of one answer. Dropping it cancels the answer, also during prefill.
 pub type EventStream = Pin<Box<dyn Stream<Item = Event> + Send>>;
 
 /// The vectors of texts in the making. Dropping it cancels them.
@@ -26,8 +26,9 @@ pub trait Engine: Send + Sync {
     /// size is known and nothing about it can be the client's mistake.
     fn prepare(&self, request: Request) -> BoxFuture<'_, Result<Prepared, EngineError>>;
 
-    /// Queues a prepared request. Fails at once where the queue is full.
-    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError>;
+    /// Queues a prepared request. Fails at once where the queue is full. There is a stream for each of its choices, in
+    /// order; what becomes of one choice does not touch the others.
+    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<Vec<EventStream>, EngineError>;
 
     /// Tokenizes and checks texts to be embedded or scored, beside the device.
     fn prepare_encode(&self, request: EncodeRequest) -> BoxFuture<'_, Result<PreparedEncode, EngineError>>;
@@ -89,6 +90,8 @@ pub struct Prepared {
     pub model: String,
     /// Prompt, in the model's tokens. Never empty.
     pub prompt: Vec<u32>,
+    /// How many answers to give, as in [`Request::choices`]. At least 1.
+    pub choices: u32,
     /// The most tokens to generate, within context and server limit. At least 1.
     pub max_output_tokens: u32,
     /// Resolved sampling parameters.

@@ -9,6 +9,9 @@ pub struct Request {
     pub model: Option<String>,
     /// What to continue.
     pub prompt: Prompt,
+    /// How many answers to give to the prompt, which is read once for all of them. Each has a seed of its own: the first one
+    /// that of [`sampling`](Self::sampling), the others those that follow it. At least 1, at most [`MOST_CHOICES`].
+    pub choices: u32,
     /// What the client said about sampling; the model's own defaults fill the rest.
     pub sampling: SamplingOverrides,
     /// The most tokens to generate; `None` is the server's limit.
@@ -22,6 +25,9 @@ pub struct Request {
     pub grammar: Option<Grammar>,
 }
 
+/// The most answers to one prompt, OpenAI's bound of `n`.
+pub const MOST_CHOICES: u32 = 128;
+
 /// The most alternatives beside a token's own log probability, as in OpenAI's `top_logprobs`.
 pub const MOST_LOGPROBS: u32 = 20;
 
@@ -32,6 +38,7 @@ impl Request {
             id,
             model: None,
             prompt,
+            choices: 1,
             sampling: SamplingOverrides::default(),
             max_output_tokens: None,
             stop: Vec::new(),

@@ -63,6 +63,10 @@ impl Decoder for Paused {
         Ok(results)
     }
 
+    fn fork(&mut self, _: RowId, _: u32) -> Result<RowId, Error> {
+        self.open()
+    }
+
     fn trim(&mut self, _: RowId, _: u32) -> Result<(), Error> {
         Ok(())
     }
@@ -110,7 +114,7 @@ async fn measure(
     let compiled = begin.elapsed();
     for seed in 0..ANSWERS {
         let prepared = engine.prepare(request(grammar.clone(), seed)).await?;
-        let mut events = engine.start(prepared, &Tags::default())?;
+        let mut events = engine.start(prepared, &Tags::default())?.remove(0);
         while let Some(event) = events.next().await {
             if let Event::Failed(error) = event {
                 return Err(error.into());

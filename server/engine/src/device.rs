@@ -80,7 +80,7 @@ pub(crate) fn start(
             scheduler.fail_all(&error);
             for command in received.try_iter() {
                 match command {
-                    Command::Start(job) => job.fail(EngineError::ShuttingDown),
+                    Command::Start(job) => job.fail(&EngineError::ShuttingDown),
                     Command::Encode(job) => job.fail(EngineError::ShuttingDown),
                     Command::Drain(_) | Command::Shutdown => {}
                 }

@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mlx_gate_core::{
-    BoxFuture, CompiledGrammar, EncodeRequest, Encoding, Engine, EngineError, EventStream, ModelCard,
+    BoxFuture, CompiledGrammar, EncodeRequest, Encoding, Engine, EngineError, Event, EventStream, ModelCard,
     Prepared, PreparedEncode, Request, Tags, Tokenize, Tokenized,
 };
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::answer::Answer;
@@ -22,7 +23,7 @@ use crate::events::Events;
 use crate::grammar::{Compiled, Guide, Workers};
 use crate::prepare;
 use crate::sampler::RowSampler;
-use crate::scheduler::{EncodeJob, Job, Limits, Place, Waiting};
+use crate::scheduler::{Choice, EncodeJob, Job, Limits, Place, Waiting};
 use crate::served::Served;
 use crate::text::ModelText;
 
@@ -159,6 +160,27 @@ impl LocalEngine {
         self.waiting.enter().map_err(|waiting| EngineError::Overloaded { waiting })
     }
 
+    /// One of the answers to a prepared prompt. A seed makes one answer, so each has its own: a request for one answer with
+    /// that seed gets the same.
+    fn choice(
+        &self,
+        served: &Served,
+        prepared: &Prepared,
+        number: u32,
+        events: UnboundedSender<Event>,
+    ) -> Result<Choice, EngineError> {
+        let guide = prepared.grammar.clone().map(|grammar| self.guide(grammar)).transpose()?;
+        let mut sampling = prepared.sampling.clone();
+        sampling.seed = sampling.seed.map(|seed| seed.wrapping_add(u64::from(number)));
+        // Log probabilities and grammars take the logits, which stay on the device where it chooses.
+        let on_device = sampling.is_plain_greedy() && prepared.logprobs.is_none() && guide.is_none();
+        let sampler = (!on_device).then(|| {
+            RowSampler::new(sampling, &prepared.prompt).with_logprobs(prepared.logprobs).guided(guide)
+        });
+        let answer = Answer::new(&served.text, Arc::clone(&served.stop_tokens), prepared);
+        Ok(Choice::new(sampler, answer, prepared.max_output_tokens, events))
+    }
+
     fn guide(&self, grammar: CompiledGrammar) -> Result<Guide, EngineError> {
         let foreign = || EngineError::Internal("a grammar was compiled by another engine".to_owned());
         let grammar: Arc<Compiled> = grammar.downcast().ok_or_else(foreign)?;
@@ -187,33 +209,29 @@ impl Engine for LocalEngine {
 
     /// The tags' priority decides whose turn it is; inside a class requests run in the order they come. Weights are not
     /// honoured yet, and cache scopes have nothing to separate as long as no prefix is cached.
-    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError> {
+    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<Vec<EventStream>, EngineError> {
         let served = self.find(Some(&prepared.model))?;
         served.check_generates()?;
         served.check(&prepared)?;
         let place = self.enter(tags)?;
-        let (sender, events) = mpsc::unbounded_channel();
-        let guide = prepared.grammar.clone().map(|grammar| self.guide(grammar)).transpose()?;
-        // Log probabilities and grammars take the logits, which stay on the device where it chooses.
-        let on_device = prepared.sampling.is_plain_greedy() && prepared.logprobs.is_none() && guide.is_none();
+        let mut streams: Vec<EventStream> = Vec::with_capacity(prepared.choices as usize);
+        let mut choices = Vec::with_capacity(prepared.choices as usize);
+        for number in 0..prepared.choices {
+            let (sender, events) = mpsc::unbounded_channel();
+            choices.push(self.choice(served, &prepared, number, sender)?);
+            streams.push(Box::pin(Events::new(events)));
+        }
         let job = Job {
             model: served.index,
-            max_output_tokens: prepared.max_output_tokens,
-            answer: Answer::new(&served.text, Arc::clone(&served.stop_tokens), &prepared),
-            sampler: (!on_device).then(|| {
-                RowSampler::new(prepared.sampling, &prepared.prompt)
-                    .with_logprobs(prepared.logprobs)
-                    .guided(guide)
-            }),
+            choices,
             kv_bytes: served.kv_bytes(prepared.prompt.len(), prepared.max_output_tokens),
             prompt: prepared.prompt,
-            events: sender,
             priority: tags.priority,
             queued: Instant::now(),
             place,
         };
         self.commands.send(Command::Start(Box::new(job))).map_err(|_| EngineError::ShuttingDown)?;
-        Ok(Box::pin(Events::new(events)))
+        Ok(streams)
     }
 
     fn prepare_encode(&self, request: EncodeRequest) -> BoxFuture<'_, Result<PreparedEncode, EngineError>> {

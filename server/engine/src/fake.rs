@@ -90,6 +90,14 @@ struct Tokens {
     prompt: Option<usize>,
 }
 
+impl Tokens {
+    /// The first `length` of them.
+    fn first(&self, length: usize) -> Self {
+        let all: Vec<u32> = self.all.iter().copied().take(length).collect();
+        Self { prompt: self.prompt.filter(|&prompt| prompt <= all.len()), all }
+    }
+}
+
 impl FakeDecoder {
     /// A decoder with a context of 4096 tokens, 1 byte of keys and values for each, and prefill chunks of 512.
     pub fn new(script: impl FnMut(&FakeRow<'_>) -> Reply + Send + 'static) -> Self {
@@ -119,6 +127,17 @@ impl FakeDecoder {
     #[must_use]
     pub fn with_pace(mut self, pace: Duration) -> Self {
         self.pace = pace;
+        self
+    }
+
+    /// With somebody who is shown each row before the script is.
+    #[must_use]
+    pub fn watched(mut self, mut watch: impl FnMut(&FakeRow<'_>) + Send + 'static) -> Self {
+        let mut script = self.script;
+        self.script = Box::new(move |row| {
+            watch(row);
+            script(row)
+        });
         self
     }
 
@@ -187,10 +206,17 @@ impl Decoder for FakeDecoder {
         results
     }
 
+    fn fork(&mut self, row: RowId, length: u32) -> Result<RowId, Error> {
+        let source = self.rows.get(&row).ok_or_else(|| Error(format!("row {row:?} is not open")))?;
+        let copy = source.first(length as usize);
+        let id = self.open()?;
+        self.rows.insert(id, copy);
+        Ok(id)
+    }
+
     fn trim(&mut self, row: RowId, length: u32) -> Result<(), Error> {
         if let Some(tokens) = self.rows.get_mut(&row) {
-            tokens.all.truncate(length as usize);
-            tokens.prompt = tokens.prompt.filter(|&prompt| prompt <= tokens.all.len());
+            *tokens = tokens.first(length as usize);
         }
         Ok(())
     }

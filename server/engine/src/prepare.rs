@@ -3,8 +3,8 @@
 mod budget;
 
 use mlx_gate_core::{
-    Conversation, EngineError, MOST_LOGPROBS, OutputFormat, Prepared, Prompt, Request, Sampling,
-    SamplingOverrides, Tokenize, Tokenized,
+    Conversation, EngineError, MOST_CHOICES, MOST_LOGPROBS, OutputFormat, Prepared, Prompt, Request,
+    Sampling, SamplingOverrides, Tokenize, Tokenized,
 };
 
 use crate::grammar::{self, Plan, Reasoning};
@@ -47,6 +47,10 @@ pub(crate) fn prepare(
     if request.stop.iter().any(String::is_empty) {
         return Err(invalid("stop", "a stop string is empty; leave it out".to_owned()));
     }
+    if !(1..=MOST_CHOICES).contains(&request.choices) {
+        let message = format!("expected 1 to {MOST_CHOICES} answers, but got {}", request.choices);
+        return Err(invalid("choices", message));
+    }
     if let Some(logprobs) = request.logprobs.filter(|logprobs| *logprobs > MOST_LOGPROBS) {
         let message = format!("{logprobs} alternatives are asked for, but {MOST_LOGPROBS} are the most");
         return Err(invalid("logprobs", message));
@@ -80,6 +84,7 @@ pub(crate) fn prepare(
         id: request.id,
         model: served.card.id.clone(),
         prompt: tokens,
+        choices: request.choices,
         max_output_tokens,
         sampling,
         stop: request.stop,

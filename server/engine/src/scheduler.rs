@@ -4,8 +4,14 @@
 //! once: all rows that decode, and one chunk of prompts, the oldest first. So a long prompt delays the answers of others
 //! by one chunk per token and no more, and short prompts share a chunk. Then each encoder does one piece of a batch.
 //!
+//! A prompt that gets several answers is read once. When it is, each of them has its first token, and one goes on in the
+//! row; the others are *branches*, which wait in the queue for rows of their own. Such a row is a fork of one that holds the
+//! prompt. So that there is one as long as a branch waits, the last row of a *family* is not closed when its answer ends but
+//! cut back to the prompt and handed to the next branch: with room for one row only, the answers are written one by one.
+//!
 //! [`tick`]: Scheduler::tick
 
+mod choice;
 mod encoders;
 mod queue;
 mod row;
@@ -17,12 +23,13 @@ use std::time::Instant;
 use mlx_gate_core::decoder::{self, Decoder};
 use mlx_gate_core::{EngineError, Event};
 
+pub(crate) use choice::Choice;
 pub(crate) use encoders::{EncodeJob, Encoders};
 pub(crate) use queue::{Place, Waiting};
 pub(crate) use row::Job;
 
-use queue::{Fit, Queue};
-use row::Row;
+use queue::{Entry, Fit, Queue};
+use row::{Branch, Row};
 
 /// What the scheduler may use.
 #[derive(Debug, Clone, Copy)]
@@ -84,14 +91,13 @@ impl Scheduler {
     /// Does one round of work. After an error nothing but [`fail_all`](Self::fail_all) makes sense.
     pub(crate) fn tick(&mut self) -> Result<(), DeviceLost> {
         self.queue.forget_cancelled();
-        for model in &mut self.models {
-            self.kv_bytes -= model.close_where(Row::is_cancelled)?;
-        }
+        self.settle()?;
         self.admit()?;
         for model in &mut self.models {
-            model.step(self.limits.prefill_chunk)?;
-            self.kv_bytes -= model.close_where(Row::is_over)?;
+            let branches = model.step(self.limits.prefill_chunk)?;
+            self.queue.push_branches(branches);
         }
+        self.settle()?;
         self.encoders.tick(Instant::now());
         Ok(())
     }
@@ -99,59 +105,119 @@ impl Scheduler {
     /// Ends every row and everything that waits.
     pub(crate) fn fail_all(&mut self, error: &EngineError) {
         self.encoders.fail_all(error);
-        for job in self.queue.drain() {
-            job.fail(error.clone());
+        for entry in self.queue.drain() {
+            entry.fail(error);
         }
         for model in &mut self.models {
-            for row in &mut model.rows {
-                row.fail(error.clone());
+            for mut row in model.rows.drain(..) {
+                row.fail(error);
+                // A decoder that panics here is about to be dropped anyway.
+                let _ = guarded(|| model.decoder.close(row.id()));
             }
-            // A decoder that panics here is about to be dropped anyway.
-            let _ = model.close_where(|_| true);
         }
         self.kv_bytes = 0;
+    }
+
+    /// Hands rows that are done to branches of their prompt, where these have no other row to fork from, and closes the
+    /// others.
+    fn settle(&mut self) -> Result<(), DeviceLost> {
+        let Self { models, queue, kv_bytes, .. } = self;
+        for model in models {
+            let mut at = 0;
+            while at < model.rows.len() {
+                if !model.rows[at].is_done() || model.hand_on(at, queue)? {
+                    at += 1;
+                } else {
+                    *kv_bytes -= model.close(at, queue)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn admit(&mut self) -> Result<(), DeviceLost> {
         let Self { limits, models, queue, kv_bytes, .. } = self;
         let now = Instant::now();
         loop {
-            let next = queue.take_next(now, |job| {
-                if models[job.model].rows.len() >= limits.rows {
-                    Fit::NoRow
-                } else if kv_bytes.saturating_add(job.kv_bytes) > limits.kv_bytes {
-                    Fit::NoMemory
-                } else {
-                    Fit::Now
+            let next = queue.take_next(now, |entry| {
+                let fits = kv_bytes.saturating_add(entry.kv_bytes()) <= limits.kv_bytes;
+                match entry {
+                    _ if models[entry.model()].rows.len() >= limits.rows => Fit::Waits,
+                    _ if fits => Fit::Now,
+                    Entry::Branch(_) => Fit::Waits,
+                    Entry::Job(_) => Fit::Blocks,
                 }
             });
-            let Some(job) = next else { return Ok(()) };
-            *kv_bytes += job.kv_bytes;
-            models[job.model].open(job)?;
+            let Some(entry) = next else { return Ok(()) };
+            *kv_bytes += entry.kv_bytes();
+            models[entry.model()].open(entry)?;
         }
     }
 }
 
 impl Model {
-    fn open(&mut self, job: Job) -> Result<(), DeviceLost> {
-        match guarded(|| self.decoder.open()) {
+    /// Gives somebody his row.
+    fn open(&mut self, entry: Entry) -> Result<(), DeviceLost> {
+        let opened = guarded(|| match &entry {
+            Entry::Job(_) => self.decoder.open(),
+            Entry::Branch(Branch { family, .. }) => {
+                let holder = self.rows.iter().find(|row| row.family() == *family && row.holds_prompt());
+                let lost = || decoder::Error("a prompt is gone that an answer waits for".to_owned());
+                self.decoder.fork(holder.ok_or_else(lost)?.id(), family.prompt)
+            }
+        });
+        match opened {
             Ok(Ok(id)) => {
-                self.rows.push(Row::begin(id, job));
+                self.rows.push(match entry {
+                    Entry::Job(job) => Row::begin(id, job, Instant::now()),
+                    Entry::Branch(branch) => Row::branch(id, branch),
+                });
                 Ok(())
             }
-            Ok(Err(error)) => {
-                job.fail(EngineError::Internal(error.to_string()));
-                Err(DeviceLost(error.to_string()))
-            }
-            Err(Panicked(message)) => {
-                job.fail(EngineError::Internal(message.clone()));
+            Ok(Err(decoder::Error(message))) | Err(Panicked(message)) => {
+                entry.fail(&EngineError::Internal(message.clone()));
                 Err(DeviceLost(message))
             }
         }
     }
 
-    /// Steps all decoding rows, and reads on in prompts up to `prefill_chunk` tokens.
-    fn step(&mut self, prefill_chunk: u32) -> Result<(), DeviceLost> {
+    /// Has a row that is done go on with another answer to its prompt, if it is the last that holds it and one waits.
+    fn hand_on(&mut self, at: usize, queue: &mut Queue) -> Result<bool, DeviceLost> {
+        let family = self.rows[at].family();
+        let holds = |row: &Row| row.family() == family && row.holds_prompt() && !row.is_done();
+        if !self.rows[at].holds_prompt() || self.rows.iter().any(holds) {
+            return Ok(false);
+        }
+        let Some(branch) = queue.take_branch(family) else { return Ok(false) };
+        let row = &mut self.rows[at];
+        row.go_on(branch.choice);
+        let (id, error) = (row.id(), |message| DeviceLost(format!("a row could not be cut: {message}")));
+        match guarded(|| self.decoder.trim(id, family.prompt)) {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(decoder::Error(message))) | Err(Panicked(message)) => Err(error(message)),
+        }
+    }
+
+    /// Closes a row and gives the bytes of keys and values that are free now. Branches that nobody holds the prompt of any
+    /// more fail as the row did.
+    fn close(&mut self, at: usize, queue: &mut Queue) -> Result<u64, DeviceLost> {
+        let row = self.rows.remove(at);
+        let family = row.family();
+        if let Some(error) = row.broken()
+            && !self.rows.iter().any(|row| row.family() == family && row.holds_prompt())
+        {
+            while let Some(mut branch) = queue.take_branch(family) {
+                branch.choice.fail(error.clone());
+            }
+        }
+        guarded(|| self.decoder.close(row.id())).map_err(|Panicked(message)| {
+            DeviceLost(format!("the decoder panicked while closing a row: {message}"))
+        })?;
+        Ok(family.kv_bytes)
+    }
+
+    /// Steps all decoding rows, and reads on in prompts up to `prefill_chunk` tokens. Returns the answers that branch off.
+    fn step(&mut self, prefill_chunk: u32) -> Result<Vec<Branch>, DeviceLost> {
         let mut left = prefill_chunk.min(self.decoder.facts().prefill_chunk).max(1) as usize;
         let (mut stepped, mut steps) = (Vec::new(), Vec::new());
         for (index, row) in self.rows.iter_mut().enumerate() {
@@ -163,7 +229,7 @@ impl Model {
             }
         }
         if steps.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let outcome = guarded(|| self.decoder.step(&mut steps));
         drop(steps);
@@ -176,35 +242,23 @@ impl Model {
             Ok(Err(decoder::Error(message))) => return Err(DeviceLost(message)),
             Err(Panicked(message)) => {
                 self.fail_rows(&stepped, &message);
-                return Ok(());
+                return Ok(Vec::new());
             }
         };
         let now = Instant::now();
+        let mut branches = Vec::new();
         for ((index, read), result) in stepped.into_iter().zip(results) {
-            self.rows[index].take(result, read, now);
+            branches.append(&mut self.rows[index].take(result, read, now));
         }
-        Ok(())
+        Ok(branches)
     }
 
     /// After a panic nobody knows which of the rows was guilty, nor what became of the others' keys and values.
     fn fail_rows(&mut self, rows: &[(usize, usize)], message: &str) {
         tracing::error!(rows = rows.len(), panic = message, "the decoder panicked; its rows fail");
         for &(index, _) in rows {
-            self.rows[index].fail(EngineError::Internal(format!("the decoder panicked: {message}")));
+            self.rows[index].fail(&EngineError::Internal(format!("the decoder panicked: {message}")));
         }
-    }
-
-    /// Closes rows and gives the bytes of keys and values that are free now.
-    fn close_where(&mut self, closes: impl Fn(&Row) -> bool) -> Result<u64, DeviceLost> {
-        let mut freed = 0;
-        let mut outcome = Ok(());
-        for row in self.rows.extract_if(.., |row| closes(row)) {
-            freed += row.kv_bytes();
-            if let Err(Panicked(message)) = guarded(|| self.decoder.close(row.id())) {
-                outcome = Err(DeviceLost(format!("the decoder panicked while closing a row: {message}")));
-            }
-        }
-        outcome.map(|()| freed)
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::encoder::{self, Output};
-use mlx_gate_core::{Capabilities, EngineError, ModelCard, Prepared};
+use mlx_gate_core::{Capabilities, EngineError, MOST_CHOICES, ModelCard, Prepared};
 
 use crate::device::ModelFacts;
 use crate::engine::Config;
@@ -85,11 +85,13 @@ impl Served {
     pub(crate) fn check(&self, prepared: &Prepared) -> Result<(), EngineError> {
         let total = prepared.prompt.len() as u64 + u64::from(prepared.max_output_tokens);
         let fits = total <= u64::from(self.card.context_length);
-        if prepared.prompt.is_empty() || prepared.max_output_tokens == 0 || !fits {
+        let answers = (1..=MOST_CHOICES).contains(&prepared.choices);
+        if prepared.prompt.is_empty() || prepared.max_output_tokens == 0 || !fits || !answers {
             return Err(EngineError::Internal(format!(
-                "{} prompt tokens and {} more were prepared for a context of {}",
+                "{} prompt tokens and {} more for each of {} answers were prepared for a context of {}",
                 prepared.prompt.len(),
                 prepared.max_output_tokens,
+                prepared.choices,
                 self.card.context_length
             )));
         }

@@ -9,7 +9,10 @@ use mlx_rs::ops::{concatenate, zeros_dtype};
 const STEP: i32 = 256;
 
 /// What a row remembers.
-#[derive(Debug)]
+///
+/// A clone costs nothing until one of the two is appended to: MLX's arrays are immutable and counted, and it writes in place
+/// only what nobody else holds. So the first one that goes on copies, and the last one is left with the original.
+#[derive(Debug, Clone)]
 pub(crate) struct Cache {
     /// Tokens in the row.
     pub(crate) length: i32,
@@ -38,7 +41,7 @@ impl Cache {
 ///
 /// A layer with a sliding window keeps everything too, and attends to the window's part of it: memory is spent so that a
 /// row can be trimmed to any length.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct LayerCache {
     state: Option<(Array, Array)>,
 }

@@ -76,6 +76,21 @@ impl Decoder for MlxDecoder {
         Ok(results)
     }
 
+    fn fork(&mut self, row: RowId, length: u32) -> Result<RowId, Error> {
+        let copy = match self.rows.get(&row) {
+            Some(Row::Open(open)) => {
+                let mut cache = open.cache.clone();
+                cache.trim(i32::try_from(length).unwrap_or(i32::MAX));
+                Row::Open(OpenRow { cache, ahead: None })
+            }
+            Some(Row::Broken) => Row::Broken,
+            None => return Err(Error(format!("row {row:?} is not open"))),
+        };
+        let id = self.open()?;
+        self.rows.insert(id, copy);
+        Ok(id)
+    }
+
     fn trim(&mut self, row: RowId, length: u32) -> Result<(), Error> {
         match self.rows.get_mut(&row) {
             Some(Row::Open(open)) => {

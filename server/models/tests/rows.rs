@@ -93,6 +93,30 @@ fn a_trimmed_row_goes_on_as_if_the_rest_had_never_been() {
 }
 
 #[test]
+fn a_fork_goes_on_as_a_row_of_its_own_would_and_leaves_its_source_alone() {
+    for model in MODELS {
+        let mut decoder = decoder(model);
+        let (kept, one, other) = (prompt(2, 25), prompt(3, 12), prompt(4, 5));
+        let mut alone = |after: &[u32]| {
+            let row = decoder.open().unwrap();
+            greedy(decoder.as_mut(), row, &[&kept[..], after].concat(), 20)
+        };
+        let expected = [alone(&one), alone(&other), alone(&[])];
+        let source = decoder.open().unwrap();
+        step(decoder.as_mut(), source, &kept, Pick::Nothing).unwrap();
+        let fork = decoder.fork(source, 25).unwrap();
+        let mut said = greedy(decoder.as_mut(), fork, &one, 10);
+        // The source goes on, and what it says is not in what is forked from it later.
+        assert_eq!(greedy(decoder.as_mut(), source, &other, 20), expected[1], "{model}");
+        let late = decoder.fork(source, 24).unwrap();
+        assert_eq!(greedy(decoder.as_mut(), late, &kept[24..], 20), expected[2], "{model}");
+        decoder.close(source);
+        said.extend(greedy(decoder.as_mut(), fork, &said[9..], 10));
+        assert_eq!(said, expected[0], "{model}");
+    }
+}
+
+#[test]
 fn a_row_may_go_on_with_another_token_than_the_one_chosen() {
     for model in MODELS {
         let mut decoder = decoder(model);
@@ -200,4 +224,5 @@ fn closed_rows_are_gone_and_their_ids_are_not_used_again() {
     assert_ne!(decoder.open().unwrap(), first);
     assert_eq!(step(decoder.as_mut(), first, &[1], Pick::Greedy), Err(RowError::Unknown(first)));
     assert!(decoder.trim(first, 0).is_err());
+    assert!(decoder.fork(first, 0).is_err());
 }

@@ -13,8 +13,8 @@ use crate::generation::Asked;
 /// Most stop strings. OpenAI takes 4; agents send more.
 const MOST_STOPS: usize = 16;
 
-/// Most answers to one request, all its prompts together. OpenAI's bound of `n`.
-pub(crate) const MOST_CHOICES: u32 = 128;
+/// Most answers to one request, all its prompts together.
+pub(crate) const MOST_CHOICES: u32 = mlx_gate_core::MOST_CHOICES;
 
 /// What both routes ask for in the same words.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,13 +53,13 @@ impl Options {
         let (grammar, grammar_field) = self.grammar.map(|wanted| (wanted.grammar, wanted.field)).unzip();
         let request = Request {
             model: self.model,
+            choices: self.n,
             sampling: self.sampling,
             stop: self.stop,
             grammar,
             ..Request::new(id, prompt)
         };
         Asked {
-            n: self.n,
             streaming: self.streaming.enabled,
             end_user: self.end_user,
             grammar_field: grammar_field.unwrap_or("response_format"),

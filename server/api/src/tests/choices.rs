@@ -29,27 +29,21 @@ fn chunks(body: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn each_choice_has_its_index_its_seed_and_its_text() {
+async fn each_choice_has_its_index_and_its_text() {
     let engine = FakeEngine::says_each(saying(&["a", "b", "c"]));
     let answered = answer(&app(&engine), post(CHAT, &chat(&json!({ "n": 3, "seed": 7 })))).await.json();
     let texts = |index: usize| answered["choices"][index]["message"]["content"].clone();
     assert_eq!((texts(0), texts(1), texts(2)), (json!("a"), json!("b"), json!("c")));
     assert_eq!(answered["choices"][2]["index"], 2);
-    let seeds: Vec<_> = engine.started.lock().unwrap().iter().map(|one| one.sampling.seed).collect();
-    assert_eq!(seeds, [Some(7), Some(8), Some(9)], "the first is that of a request for one answer");
+    let started: Vec<_> =
+        engine.started.lock().unwrap().iter().map(|one| (one.choices, one.sampling.seed)).collect();
+    assert_eq!(started, [(3, Some(7))], "one prompt, of which the engine makes three answers");
     // Three tokens of a prompt that is read once, and five tokens of each answer.
     let usage = &answered["usage"];
     assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(3), &json!(15)));
     assert_eq!(usage["total_tokens"], 18);
     assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 1);
     assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 6);
-}
-
-#[tokio::test]
-async fn without_a_seed_every_choice_is_free() {
-    let engine = FakeEngine::says_each(saying(&["a", "b"]));
-    answer(&app(&engine), post(CHAT, &chat(&json!({ "n": 2 })))).await;
-    assert!(engine.started.lock().unwrap().iter().all(|one| one.sampling.seed.is_none()));
 }
 
 #[tokio::test]

@@ -133,6 +133,7 @@ impl Engine for FakeEngine {
             id: request.id.clone(),
             model: request.model.clone().unwrap_or_else(|| "demo".to_owned()),
             prompt: vec![1, 2, 3],
+            choices: request.choices,
             max_output_tokens: request.max_output_tokens.unwrap_or(16),
             sampling: Sampling { seed: request.sampling.seed, ..Sampling::default() },
             stop: request.stop.clone(),
@@ -148,15 +149,20 @@ impl Engine for FakeEngine {
         Box::pin(async move { refusal.map_or(Ok(prepared), Err) })
     }
 
-    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<EventStream, EngineError> {
+    fn start(&self, prepared: Prepared, tags: &Tags) -> Result<Vec<EventStream>, EngineError> {
         if let Some(error) = self.refuses_to_start.lock().unwrap().clone() {
             return Err(error);
         }
         self.tags.lock().unwrap().push(tags.clone());
+        let mut generations = self.says.lock().unwrap();
+        let streams = (0..prepared.choices).map(|_| -> EventStream {
+            let says = generations.pop_front().expect("no more generations than the test prepared");
+            self.alive.send_modify(|alive| *alive += 1);
+            Box::pin(Saying { says, _alive: Alive(self.alive.clone()) })
+        });
+        let streams = streams.collect();
         self.started.lock().unwrap().push(prepared);
-        let says = self.says.lock().unwrap().pop_front().expect("no more generations than the test prepared");
-        self.alive.send_modify(|alive| *alive += 1);
-        Ok(Box::pin(Saying { says, _alive: Alive(self.alive.clone()) }))
+        Ok(streams)
     }
 
     /// Three tokens for each text.

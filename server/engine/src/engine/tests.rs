@@ -1,3 +1,5 @@
+mod choices;
+
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -49,7 +51,7 @@ async fn start(engine: &LocalEngine, request: Request) -> Result<EventStream, En
 
 async fn start_as(engine: &LocalEngine, request: Request, tags: &Tags) -> Result<EventStream, EngineError> {
     let prepared = engine.prepare(request).await?;
-    engine.start(prepared, tags)
+    Ok(engine.start(prepared, tags)?.remove(0))
 }
 
 async fn events(engine: &LocalEngine, request: Request) -> Vec<Event> {

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mlx_gate_core::Priority;
+use mlx_gate_core::{EngineError, Priority};
 
-use super::row::Job;
+use super::row::{Branch, Family, Job};
 
 /// How long a job waits in one class before it rises into the next, so that none waits for ever below a busy class.
 const RISES_AFTER: Duration = Duration::from_secs(10);
@@ -13,62 +13,124 @@ const RISES_AFTER: Duration = Duration::from_secs(10);
 /// The classes in the order of their turn.
 pub(super) const CLASSES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Batch];
 
-/// Jobs that wait for a row: strict classes, and inside a class first come, first served.
+/// What waits for a row: strict classes, and inside a class first come, first served.
 ///
 /// The order is decided in [`take_next`](Self::take_next) alone, which is where fair shares between tenants belong.
 #[derive(Default)]
 pub(super) struct Queue {
-    jobs: VecDeque<Job>,
+    entries: VecDeque<Entry>,
 }
 
-/// Whether a job can have a row.
+/// Somebody who waits for a row.
+pub(super) enum Entry {
+    /// A prompt that is to be read.
+    Job(Job),
+    /// An answer to a prompt that is read already, and stays on the device until the last one has had its turn.
+    Branch(Branch),
+}
+
+impl Entry {
+    /// Index of the model.
+    pub(super) fn model(&self) -> usize {
+        match self {
+            Self::Job(job) => job.model,
+            Self::Branch(branch) => branch.family.model,
+        }
+    }
+
+    /// What keys and values of its row will take at most.
+    pub(super) fn kv_bytes(&self) -> u64 {
+        match self {
+            Self::Job(job) => job.kv_bytes,
+            Self::Branch(branch) => branch.family.kv_bytes,
+        }
+    }
+
+    fn class(&self, now: Instant) -> Priority {
+        match self {
+            Self::Job(job) => class_of(job.priority, job.queued, now),
+            Self::Branch(Branch { family, .. }) => class_of(family.priority, family.queued, now),
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Job(job) => job.is_cancelled(),
+            Self::Branch(branch) => branch.choice.is_cancelled(),
+        }
+    }
+
+    pub(super) fn fail(self, error: &EngineError) {
+        match self {
+            Self::Job(job) => job.fail(error),
+            Self::Branch(mut branch) => branch.choice.fail(error.clone()),
+        }
+    }
+}
+
+/// Whether somebody who waits can have a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fit {
     /// It can.
     Now,
-    /// Its model has no row free. Jobs of other models may overtake it.
-    NoRow,
+    /// It cannot, and others may overtake it: its model has no row free, or it is a branch, which gets a row of its own
+    /// prompt at the latest when that has nothing else to do.
+    Waits,
     /// Its keys and values do not fit. Nobody may overtake it, or a stream of small jobs would keep it out for ever.
-    NoMemory,
+    Blocks,
 }
 
 impl Queue {
     pub(super) fn push(&mut self, job: Job) {
-        self.jobs.push_back(job);
+        self.entries.push_back(Entry::Job(job));
+    }
+
+    /// Lets answers wait whose prompt was admitted before anything that waits now.
+    pub(super) fn push_branches(&mut self, branches: Vec<Branch>) {
+        for branch in branches.into_iter().rev() {
+            self.entries.push_front(Entry::Branch(branch));
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+        self.entries.is_empty()
     }
 
-    /// Takes out the job whose turn it is at this time.
-    pub(super) fn take_next(&mut self, now: Instant, fit: impl Fn(&Job) -> Fit) -> Option<Job> {
+    /// Takes out the entry whose turn it is at this time.
+    pub(super) fn take_next(&mut self, now: Instant, fit: impl Fn(&Entry) -> Fit) -> Option<Entry> {
         let turn = CLASSES.iter().flat_map(|class| {
-            self.jobs
-                .iter()
-                .enumerate()
-                .filter(move |(_, job)| class_of(job.priority, job.queued, now) == *class)
+            self.entries.iter().enumerate().filter(move |(_, entry)| entry.class(now) == *class)
         });
         let mut next = None;
-        for (index, job) in turn {
-            match fit(job) {
+        for (index, entry) in turn {
+            match fit(entry) {
                 Fit::Now => {
                     next = Some(index);
                     break;
                 }
-                Fit::NoRow => {}
-                Fit::NoMemory => break,
+                Fit::Waits => {}
+                Fit::Blocks => break,
             }
         }
-        self.jobs.remove(next?)
+        self.entries.remove(next?)
+    }
+
+    /// Takes out the first branch of a family that somebody still waits for.
+    pub(super) fn take_branch(&mut self, family: Family) -> Option<Branch> {
+        let wanted = |entry: &Entry| matches!(entry, Entry::Branch(branch) if branch.family == family);
+        let first = self.entries.iter().position(|entry| wanted(entry) && !entry.is_cancelled())?;
+        match self.entries.remove(first)? {
+            Entry::Branch(branch) => Some(branch),
+            Entry::Job(_) => None,
+        }
     }
 
     pub(super) fn forget_cancelled(&mut self) {
-        self.jobs.retain(|job| !job.is_cancelled());
+        self.entries.retain(|entry| !entry.is_cancelled());
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Job> {
-        self.jobs.drain(..)
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry> {
+        self.entries.drain(..)
     }
 }
 

@@ -1,30 +1,20 @@
-use std::collections::VecDeque;
 use std::time::Instant;
 
-use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep, Sampler};
-use mlx_gate_core::{EngineError, Event, Finished, Priority, Usage};
-use tokio::sync::mpsc::UnboundedSender;
+use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep};
+use mlx_gate_core::{EngineError, Priority};
 
+use super::choice::{Choice, Choices};
 use super::queue::Place;
-use super::send;
-use crate::answer::{Answer, Ending, Source};
-use crate::sampler::RowSampler;
 
-/// A generation on its way to the scheduler.
+/// A prompt on its way to the scheduler, and the answers it is to get.
 pub(crate) struct Job {
     /// Index of the model.
     pub(crate) model: usize,
     pub(crate) prompt: Vec<u32>,
-    /// At least 1.
-    pub(crate) max_output_tokens: u32,
-    /// `None` lets the device take the likeliest token.
-    pub(crate) sampler: Option<RowSampler>,
-    pub(crate) answer: Answer,
-    /// What keys and values will take at most.
+    /// At least one.
+    pub(crate) choices: Vec<Choice>,
+    /// What keys and values of the prompt and one answer will take at most.
     pub(crate) kv_bytes: u64,
-    /// Where the events go. The channel has no bound of its own: an answer is bounded by its tokens, and a bounded
-    /// channel would make the device thread wait for a client, or keep a row's memory until a slow one has read.
-    pub(crate) events: UnboundedSender<Event>,
     pub(crate) priority: Priority,
     pub(crate) queued: Instant,
     pub(crate) place: Place,
@@ -32,169 +22,192 @@ pub(crate) struct Job {
 
 impl Job {
     pub(super) fn is_cancelled(&self) -> bool {
-        self.events.is_closed()
+        self.choices.iter().all(Choice::is_cancelled)
     }
 
-    pub(crate) fn fail(self, error: EngineError) {
-        send(&self.events, Event::Failed(error));
+    pub(crate) fn fail(mut self, error: &EngineError) {
+        for choice in &mut self.choices {
+            choice.fail(error.clone());
+        }
     }
 }
 
-/// A generation on the device.
+/// What the rows of one prompt have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Family {
+    /// The row that reads the prompt. Its name is theirs, also when it is gone.
+    first: RowId,
+    /// Length of the prompt.
+    pub(super) prompt: u32,
+    /// Index of the model.
+    pub(super) model: usize,
+    /// What keys and values of one row take at most.
+    pub(super) kv_bytes: u64,
+    pub(super) priority: Priority,
+    pub(super) queued: Instant,
+}
+
+/// An answer that has its first token and waits for a row to go on in.
+pub(super) struct Branch {
+    pub(super) family: Family,
+    pub(super) choice: Box<Choice>,
+}
+
+/// Keys and values on the device, and the answer that is being written with them.
 pub(super) struct Row {
     id: RowId,
+    family: Family,
+    state: State,
+    /// The failure after which nobody knows what the decoder holds.
+    broken: Option<EngineError>,
+}
+
+enum State {
+    Reading(Reading),
+    Writing(Box<Choice>),
+}
+
+/// A prompt that is being read.
+struct Reading {
     prompt: Vec<u32>,
-    /// Prompt tokens the decoder has.
+    /// Tokens the decoder has.
     read: usize,
-    /// The last token, which the decoder gets next.
-    last: u32,
-    /// Tokens that come next, whatever the model would say.
-    forced: VecDeque<u32>,
-    max_output_tokens: u32,
-    sampler: Option<RowSampler>,
-    answer: Answer,
-    kv_bytes: u64,
-    events: UnboundedSender<Event>,
-    started: Instant,
-    first_token: Option<Instant>,
-    over: bool,
-    /// Kept between tokens for its allocation only.
-    pieces: Vec<Event>,
+    choices: Choices,
 }
 
 impl Row {
     /// Gives a job its row.
-    pub(super) fn begin(id: RowId, job: Job) -> Self {
-        let started = Instant::now();
+    pub(super) fn begin(id: RowId, job: Job, now: Instant) -> Self {
+        let Job { model, prompt, mut choices, kv_bytes, priority, queued, place } = job;
         // Given back before anybody can hear of the row, so that who has heard of it finds the place free.
-        drop(job.place);
-        send(&job.events, Event::Started { queued: started - job.queued });
-        let (mut sampler, mut answer) = (job.sampler, job.answer);
-        if let Some(sampler) = &mut sampler {
-            sampler.begin();
+        drop(place);
+        for choice in &mut choices {
+            choice.begin(prompt.len(), now - queued, now);
         }
-        Self {
-            id,
-            prompt: job.prompt,
-            read: 0,
-            last: 0,
-            // A budget may be spent before the first token.
-            forced: answer.due().iter().copied().collect(),
-            max_output_tokens: job.max_output_tokens,
-            sampler,
-            answer,
-            kv_bytes: job.kv_bytes,
-            events: job.events,
-            started,
-            first_token: None,
-            over: false,
-            pieces: Vec::new(),
-        }
+        let length = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+        let family = Family { first: id, prompt: length, model, kv_bytes, priority, queued };
+        let reading = Reading { prompt, read: 0, choices: Choices::new(choices) };
+        Self { id, family, state: State::Reading(reading), broken: None }
+    }
+
+    /// Gives a branch its row, which holds the prompt.
+    pub(super) fn branch(id: RowId, branch: Branch) -> Self {
+        let Branch { family, choice } = branch;
+        Self { id, family, state: State::Writing(choice), broken: None }
+    }
+
+    /// Goes on with another answer to the same prompt, the last one being done.
+    pub(super) fn go_on(&mut self, choice: Box<Choice>) {
+        self.state = State::Writing(choice);
     }
 
     pub(super) fn id(&self) -> RowId {
         self.id
     }
 
-    pub(super) fn kv_bytes(&self) -> u64 {
-        self.kv_bytes
+    pub(super) fn family(&self) -> Family {
+        self.family
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.events.is_closed()
+    /// Whether it wants nothing more from the device.
+    pub(super) fn is_done(&self) -> bool {
+        match &self.state {
+            State::Reading(reading) => reading.choices.all_done(),
+            State::Writing(choice) => choice.is_done(),
+        }
     }
 
-    /// Whether the last event is sent.
-    pub(super) fn is_over(&self) -> bool {
-        self.over
+    /// Whether the decoder has the whole prompt in it, for others to go on from.
+    pub(super) fn holds_prompt(&self) -> bool {
+        matches!(self.state, State::Writing(_)) && self.broken.is_none()
+    }
+
+    pub(super) fn broken(&self) -> Option<&EngineError> {
+        self.broken.as_ref()
     }
 
     /// Prompt tokens that the decoder does not have yet.
     pub(super) fn unread(&self) -> usize {
-        self.prompt.len() - self.read
+        match &self.state {
+            State::Reading(reading) => reading.unread(),
+            State::Writing(_) => 0,
+        }
     }
 
     /// The row's part of the next step: `read` more prompt tokens, or the last token where the prompt is read. `None`
     /// where the prompt has to wait.
     pub(super) fn next_step(&mut self, read: usize) -> Option<RowStep<'_>> {
-        let end = self.read + read;
-        let tokens = match (self.unread(), read) {
-            (0, _) => std::slice::from_ref(&self.last),
-            (_, 0) => return None,
-            _ => &self.prompt[self.read..end],
-        };
-        let pick = match &mut self.sampler {
-            _ if end < self.prompt.len() => Pick::Nothing,
-            None => Pick::Greedy,
-            Some(sampler) => {
-                sampler.force(self.forced.front().copied());
-                Pick::Sample(sampler as &mut dyn Sampler)
-            }
+        let (tokens, pick) = match &mut self.state {
+            State::Reading(_) if read == 0 => return None,
+            State::Reading(reading) => reading.next(read),
+            State::Writing(choice) => choice.next(),
         };
         Some(RowStep { row: self.id, tokens, pick })
     }
 
-    /// Takes the result of the step that [`next_step`](Self::next_step) gave for the same `read`.
-    pub(super) fn take(&mut self, result: Result<Option<u32>, RowError>, read: usize, now: Instant) {
-        self.read += read;
-        let more = self.unread() > 0;
-        match result {
-            Ok(None) if more => {}
-            Ok(Some(token)) if !more => self.accept(token, now),
-            Ok(picked) => {
-                let asked = if more { "none" } else { "one" };
-                self.fail(EngineError::Internal(format!(
-                    "the decoder picked {picked:?} where {asked} was asked for"
-                )));
-            }
-            // What a grammar costs is the client's doing, and where it gets too much shows only on the way.
-            Err(RowError::Grammar(message)) => {
-                self.fail(EngineError::InvalidRequest { field: "grammar", message });
-            }
-            Err(error) => self.fail(EngineError::Internal(error.to_string())),
+    /// Takes the result of the step that [`next_step`](Self::next_step) gave for the same `read`. Returns the answers that
+    /// go on in rows of their own from here.
+    pub(super) fn take(
+        &mut self,
+        result: Result<Option<u32>, RowError>,
+        read: usize,
+        now: Instant,
+    ) -> Vec<Branch> {
+        if let Err(error) = &result
+            && !error.is_choice()
+        {
+            self.broken = Some(EngineError::Internal(error.to_string()));
         }
+        let reading = match &mut self.state {
+            State::Writing(choice) => {
+                choice.take(result, now);
+                return Vec::new();
+            }
+            State::Reading(reading) => reading,
+        };
+        reading.read += read;
+        if reading.unread() > 0 {
+            match result {
+                Ok(None) => {}
+                Ok(Some(token)) => self.fail(&EngineError::Internal(format!(
+                    "the decoder picked token {token} where none was asked for"
+                ))),
+                Err(error) => self.fail(&EngineError::Internal(error.to_string())),
+            }
+            return Vec::new();
+        }
+        let choices = std::mem::replace(&mut reading.choices, Choices::new(Vec::new()));
+        let mut choices = choices.take(&result, now);
+        // The first that goes on stays here; where none does, it does not matter which.
+        let own = choices.iter().position(|choice| !choice.is_done()).unwrap_or(0);
+        let family = self.family;
+        self.go_on(Box::new(choices.remove(own)));
+        let others = choices.into_iter().filter(|choice| !choice.is_done());
+        others.map(|choice| Branch { family, choice: Box::new(choice) }).collect()
     }
 
-    /// Ends the row by an error, unless it has ended.
-    pub(super) fn fail(&mut self, error: EngineError) {
-        if std::mem::replace(&mut self.over, true) {
-            return;
+    /// Ends everything in it by an error, after which the row is not to be used any more.
+    pub(super) fn fail(&mut self, error: &EngineError) {
+        match &mut self.state {
+            State::Reading(reading) => {
+                for choice in reading.choices.as_mut_slice() {
+                    choice.fail(error.clone());
+                }
+            }
+            State::Writing(choice) => choice.fail(error.clone()),
         }
-        send(&self.events, Event::Failed(error));
+        self.broken = Some(error.clone());
+    }
+}
+
+impl Reading {
+    fn unread(&self) -> usize {
+        self.prompt.len() - self.read
     }
 
-    fn accept(&mut self, picked: u32, now: Instant) {
-        let (token, source) = match self.forced.pop_front() {
-            Some(forced) => (forced, Source::Forced),
-            None => (picked, Source::Model),
-        };
-        self.last = token;
-        let first_token = *self.first_token.get_or_insert(now);
-        let logprobs = self.sampler.as_mut().and_then(RowSampler::take_logprobs);
-        let ending = if self.answer.push(token, source, logprobs, &mut self.pieces) {
-            Some(Ending::Stop)
-        } else if self.answer.tokens() >= self.max_output_tokens {
-            Some(Ending::Length)
-        } else {
-            None
-        };
-        let reason = ending.map(|ending| self.answer.finish(ending, &mut self.pieces));
-        for piece in self.pieces.drain(..) {
-            send(&self.events, piece);
-        }
-        if self.forced.is_empty() {
-            self.forced.extend(self.answer.due());
-        }
-        let Some(reason) = reason else { return };
-        self.over = true;
-        let usage = Usage {
-            input_tokens: self.prompt.len() as u32,
-            cached_tokens: 0,
-            output_tokens: self.answer.tokens(),
-            reasoning_tokens: self.answer.reasoning_tokens(),
-        };
-        let (prefill, decode) = (first_token - self.started, now - first_token);
-        let stop_sequence = self.answer.stop_sequence().map(str::to_owned);
-        send(&self.events, Event::Finished(Finished { reason, stop_sequence, usage, prefill, decode }));
+    fn next(&mut self, read: usize) -> (&[u32], Pick<'_>) {
+        let end = self.read + read;
+        let pick = if end < self.prompt.len() { Pick::Nothing } else { self.choices.pick() };
+        (&self.prompt[self.read..end], pick)
     }
 }

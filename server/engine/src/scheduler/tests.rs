@@ -1,3 +1,5 @@
+mod choices;
+
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Instant;
 
@@ -7,7 +9,7 @@ use mlx_gate_core::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{Job, Limits, Scheduler, Waiting};
+use super::{Choice, Job, Limits, Scheduler, Waiting};
 use crate::answer::Answer;
 use crate::fake::{self, END, FakeDecoder, FakeRow, Reply};
 use crate::sampler::RowSampler;
@@ -48,12 +50,24 @@ impl Client {
 }
 
 fn job_with(model: usize, prompt: &str, max_output_tokens: u32, sampling: Sampling) -> (Job, Client) {
+    let (job, mut clients) = job_of(model, prompt, max_output_tokens, vec![sampling]);
+    (job, clients.remove(0))
+}
+
+/// A prompt that gets an answer for each of these.
+fn job_of(
+    model: usize,
+    prompt: &str,
+    max_output_tokens: u32,
+    samplings: Vec<Sampling>,
+) -> (Job, Vec<Client>) {
     let prepared = Prepared {
         id: String::new(),
         model: String::new(),
         prompt: fake::tokens(prompt),
+        choices: samplings.len() as u32,
         max_output_tokens,
-        sampling,
+        sampling: Sampling::default(),
         stop: Vec::new(),
         logprobs: None,
         format: OutputFormat::default(),
@@ -62,21 +76,23 @@ fn job_with(model: usize, prompt: &str, max_output_tokens: u32, sampling: Sampli
         continues: false,
         grammar: None,
     };
-    let (events, client) = unbounded_channel();
-    let greedy = prepared.sampling.is_plain_greedy();
+    let choice = |sampling: Sampling| {
+        let (events, client) = unbounded_channel();
+        let sampler = (!sampling.is_plain_greedy()).then(|| RowSampler::new(sampling, &prepared.prompt));
+        let answer = Answer::new(&TEXT, TEXT.stop_tokens().into(), &prepared);
+        (Choice::new(sampler, answer, max_output_tokens, events), Client(client))
+    };
+    let (choices, clients) = samplings.into_iter().map(choice).unzip();
     let job = Job {
         model,
-        max_output_tokens,
-        answer: Answer::new(&TEXT, TEXT.stop_tokens().into(), &prepared),
-        sampler: (!greedy).then(|| RowSampler::new(prepared.sampling, &prepared.prompt)),
+        choices,
         kv_bytes: prompt.len() as u64 + u64::from(max_output_tokens),
         prompt: prepared.prompt,
-        events,
         priority: Priority::default(),
         queued: Instant::now(),
         place: Waiting::new(1).enter().expect("a place"),
     };
-    (job, Client(client))
+    (job, clients)
 }
 
 pub(super) fn job(prompt: &str, max_output_tokens: u32) -> (Job, Client) {

@@ -64,7 +64,7 @@ pub(crate) async fn answer(engine: &LocalEngine, request: Request) -> Answer {
         Ok(prepared) => prepared,
         Err(error) => panic!("{error}: {request:?}"),
     };
-    let mut events = engine.start(prepared, &Tags::default()).expect("there is a place");
+    let mut events = engine.start(prepared, &Tags::default()).expect("there is a place").remove(0);
     let mut answer = Answer::default();
     while let Some(event) = events.next().await {
         match event {

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use mlx_gate_core::Priority::{self, Batch, High, Normal};
 
-use super::{Fit, Queue, RISES_AFTER};
+use super::{Entry, Fit, Queue, RISES_AFTER};
 use crate::scheduler::Job;
 use crate::scheduler::tests::job;
 
@@ -16,9 +16,14 @@ fn queue(came: Instant, jobs: &[(u32, Priority)]) -> Queue {
     queue
 }
 
+/// Which of the jobs it is: the prompt has one token.
+fn number(entry: &Entry) -> u32 {
+    entry.kv_bytes() as u32 - 1
+}
+
 /// The order in which jobs get their turns at a time when everything fits.
 fn order(queue: &mut Queue, now: Instant) -> Vec<u32> {
-    std::iter::from_fn(|| queue.take_next(now, |_| Fit::Now)).map(|job| job.max_output_tokens).collect()
+    std::iter::from_fn(|| queue.take_next(now, |_| Fit::Now)).map(|entry| number(&entry)).collect()
 }
 
 #[test]
@@ -48,16 +53,16 @@ fn who_waits_rises_one_class_at_a_time_and_keeps_the_place_in_line() {
 #[test]
 fn a_class_that_waits_for_memory_holds_the_lower_ones_back_and_no_higher_one() {
     let now = Instant::now();
-    let large = |job: &Job| if job.max_output_tokens == 2 { Fit::NoMemory } else { Fit::Now };
+    let large = |entry: &Entry| if number(entry) == 2 { Fit::Blocks } else { Fit::Now };
     let mut queue = queue(now, &[(1, Batch), (2, Normal), (3, Normal), (4, High)]);
-    assert_eq!(queue.take_next(now, large).map(|job| job.max_output_tokens), Some(4));
+    assert_eq!(queue.take_next(now, large).map(|entry| number(&entry)), Some(4));
     assert!(queue.take_next(now, large).is_none());
 }
 
 #[test]
 fn a_model_without_a_row_lets_lower_classes_of_other_models_pass() {
     let now = Instant::now();
-    let busy = |job: &Job| if job.max_output_tokens == 1 { Fit::NoRow } else { Fit::Now };
+    let busy = |entry: &Entry| if number(entry) == 1 { Fit::Waits } else { Fit::Now };
     let mut queue = queue(now, &[(1, High), (2, Batch)]);
-    assert_eq!(queue.take_next(now, busy).map(|job| job.max_output_tokens), Some(2));
+    assert_eq!(queue.take_next(now, busy).map(|entry| number(&entry)), Some(2));
 }

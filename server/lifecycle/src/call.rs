@@ -1,5 +1,7 @@
 //! An instance of a plugin with what bounds it, and the reason when a call into it fails.
 
+use std::time::Duration;
+
 use mlx_gate_core::Secret;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{self, InstancePre};
@@ -8,6 +10,27 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use crate::Failure;
 use crate::host::{Bounds, State};
 use crate::runtime::{Running, Sandbox};
+
+/// On which stack an instance runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// On the thread's own, which is in its caches. Nobody else has the thread until the call is over, so there is not much
+    /// time for it, and host functions must not wait.
+    Direct,
+    /// On one of its own, which it leaves at every tick of the clock and while the host waits.
+    Yielding,
+}
+
+impl Pace {
+    /// What a call may take of its thread's time. After that it is given up if it has not done anything yet, to be made on a
+    /// stack of its own.
+    const fn time(self) -> Option<Duration> {
+        match self {
+            Self::Direct => Some(Duration::from_millis(2)),
+            Self::Yielding => None,
+        }
+    }
+}
 
 /// An instance with its store, alive for one or more calls.
 pub(crate) struct Instance {
@@ -19,11 +42,12 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Instantiates, as soon as there is a slot.
+    /// Instantiates, as soon as there is a slot. `pace` is that of the component's own `start` functions.
     pub(crate) async fn new(
         sandbox: &Sandbox,
         component: &InstancePre<State>,
         state: State,
+        pace: Pace,
     ) -> Result<Self, Failure> {
         let slot = sandbox.slots.clone().acquire_owned().await;
         let slot = slot.map_err(|closed| Failure::Trap(closed.to_string()))?;
@@ -34,21 +58,30 @@ impl Instance {
         store.set_hostcall_fuel(bounds.transfer);
         store.set_max_component_handles(sandbox.handles);
         store.set_epoch_deadline(1);
-        // Lets other tasks of this thread go on at every tick, so that a plugin that hangs delays nobody.
-        store.epoch_deadline_callback(|store| {
-            Ok(if store.data().overdue() { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
-        });
-        match component.instantiate_async(&mut store).await {
+        store.epoch_deadline_callback(|store| Ok(at_tick(store.data())));
+        store.data_mut().run_directly(pace.time());
+        let inner = match pace {
+            Pace::Direct => component.instantiate(&mut store),
+            Pace::Yielding => component.instantiate_async(&mut store).await,
+        };
+        store.data_mut().run_directly(None);
+        match inner {
             Ok(inner) => Ok(Self { store, inner, running, _slot: slot }),
             Err(error) => Err(explain(&error, store.data())),
         }
     }
 
     /// Starts the clock of the next call, and says what its messages must not hold.
-    pub(crate) fn begin(&mut self, sandbox: &Sandbox, bounds: Bounds, credentials: Vec<Secret>) {
+    pub(crate) fn begin(&mut self, sandbox: &Sandbox, bounds: Bounds, credentials: Vec<Secret>, pace: Pace) {
         self.running.get_or_insert_with(|| sandbox.ticker.running());
         self.store.data_mut().begin(bounds, credentials);
+        self.store.data_mut().run_directly(pace.time());
         self.store.set_epoch_deadline(1);
+    }
+
+    /// How the call is to be made.
+    pub(crate) fn pace(&self) -> Pace {
+        if self.store.data().is_direct() { Pace::Direct } else { Pace::Yielding }
     }
 
     /// Between calls nothing has to be cut off, and nothing of the last one is kept.
@@ -60,6 +93,18 @@ impl Instance {
     /// Puts a failed call into words.
     pub(crate) fn explain(&self, error: &wasmtime::Error) -> Failure {
         explain(error, self.store.data())
+    }
+}
+
+/// What becomes of a call that is still at work. One on a stack of its own lets others have the thread, so that a plugin that
+/// hangs delays nobody.
+fn at_tick(state: &State) -> UpdateDeadline {
+    if state.overdue() {
+        UpdateDeadline::Interrupt
+    } else if state.is_direct() {
+        UpdateDeadline::Continue(1)
+    } else {
+        UpdateDeadline::Yield(1)
     }
 }
 

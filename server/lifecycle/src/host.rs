@@ -18,6 +18,7 @@ mod output;
 mod services;
 mod wasi;
 
+pub(crate) use kv::link_at_once;
 pub(crate) use services::Services;
 
 /// What belongs to one instance: its bounds, and what host functions have to know of the call.
@@ -27,6 +28,8 @@ pub(crate) struct State {
     bounds: Bounds,
     /// When the call is cut off.
     deadline: Instant,
+    /// When it is cut off if it has not done anything yet, where it runs on the thread's own stack.
+    direct_deadline: Option<Instant>,
     /// The memories the instance has, together, in bytes, and what the last one to grow got more.
     memory: usize,
     grown: usize,
@@ -68,6 +71,7 @@ impl State {
             services,
             bounds,
             deadline: Instant::now() + bounds.time,
+            direct_deadline: None,
             memory: 0,
             grown: 0,
             refused_memory: None,
@@ -90,6 +94,16 @@ impl State {
         self.waited = Duration::ZERO;
         self.messages_left = MESSAGES;
         self.credentials = credentials;
+    }
+
+    /// What follows runs on the thread's own stack and has so much of its time, or it runs on a stack of its own.
+    pub(crate) fn run_directly(&mut self, time: Option<Duration>) {
+        self.direct_deadline = time.map(|time| Instant::now() + time);
+    }
+
+    /// Whether it runs on the thread's own stack.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct_deadline.is_some()
     }
 
     /// The call is over.
@@ -115,7 +129,9 @@ impl State {
     }
 
     pub(crate) fn overdue(&self) -> bool {
-        Instant::now() >= self.deadline
+        let now = Instant::now();
+        let is_to_move = |deadline| now >= deadline && !self.has_acted;
+        now >= self.deadline || self.direct_deadline.is_some_and(is_to_move)
     }
 
     pub(crate) fn refused_memory(&self) -> Option<usize> {

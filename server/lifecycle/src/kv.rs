@@ -16,6 +16,9 @@ pub(crate) const LONGEST_VALUE: usize = 64 << 10;
 /// One plugin's space. Values, counters and buckets are kinds apart: one key may name one of each. Every function is
 /// atomic. Keys and values are within the bounds above when they come here.
 pub(crate) trait Store: Send + Sync {
+    /// Whether its answers are there as soon as they are asked for.
+    fn answers_at_once(&self) -> bool;
+
     fn get<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Vec<u8>>>;
 
     /// An entry without a TTL stays.

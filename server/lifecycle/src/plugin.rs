@@ -7,7 +7,7 @@ use mlx_gate_core::Phase;
 use wasmtime::component::InstancePre;
 
 use crate::cache::Decisions;
-use crate::call::Instance;
+use crate::call::{Instance, Pace};
 use crate::guest::{Call, Configuration, Guest};
 use crate::host::{Bounds, Services, State};
 use crate::runtime::Sandbox;
@@ -19,12 +19,14 @@ mod code;
 mod description;
 mod inspection;
 mod loading;
+mod pacing;
 mod snapshot;
 mod stock;
 
 pub(crate) use description::Description;
 pub use inspection::{Inspection, NeededGrant};
 pub(crate) use loading::{Loader, hex};
+use pacing::Pacing;
 pub(crate) use snapshot::Code;
 use stock::Stock;
 
@@ -45,6 +47,7 @@ pub(crate) struct Plugin {
     /// The files it was made of, with what was in them.
     files: Vec<(PathBuf, Digest)>,
     fingerprint: Digest,
+    pacing: Pacing,
     stock: Stock,
     /// Where answers of `authenticate` are.
     decisions: Option<Decisions>,
@@ -129,16 +132,16 @@ impl Plugin {
     }
 
     /// Makes a call in the instance given, in one from stock or in a new one, and returns the instance with the answer. One
-    /// that failed is dropped. A call that ran out of time before it did anything is made once more, in a new one: on a
-    /// loaded machine a plugin can lose its time without having used it.
+    /// that failed is dropped. A call that ran out of time before it did anything is made once more, in a new one that has a
+    /// stack of its own: on a loaded machine a plugin can lose its time without having used it.
     pub(crate) async fn call<C: Call>(
         &self,
         kept: Option<Instance>,
         call: &C,
     ) -> Result<(C::Answer, Instance), Failure> {
-        match self.call_once(kept.or_else(|| self.stock.take()), call).await {
+        match self.call_once(kept.or_else(|| self.stock.take()), call, self.pacing.pace()).await {
             Err(Failed { failure: Failure::Timeout(_), has_acted: false }) => {
-                self.call_once(None, call).await
+                self.call_once(None, call, Pace::Yielding).await
             }
             result => result,
         }
@@ -155,8 +158,8 @@ impl Plugin {
     ) -> Result<C::Answer, Failure> {
         let was_kept = kept.is_some();
         let reused = kept.or_else(|| if self.stock.is_reused() { self.stock.take() } else { None });
-        let (answer, instance) = match self.call_once(reused, call).await {
-            Err(Failed { has_acted: false, .. }) => self.call_once(None, call).await,
+        let (answer, instance) = match self.call_once(reused, call, self.pacing.pace()).await {
+            Err(Failed { has_acted: false, .. }) => self.call_once(None, call, Pace::Yielding).await,
             result => result,
         }?;
         if was_kept || self.stock.is_reused() {
@@ -179,7 +182,7 @@ impl Plugin {
         if !self.stock.is_short() || !self.sandbox.has_room() {
             return;
         }
-        match self.instance().await {
+        match self.instance(self.pacing.pace()).await {
             Ok(mut instance) => {
                 instance.rest();
                 self.stock.put(instance);
@@ -197,9 +200,10 @@ impl Plugin {
         &self,
         kept: Option<Instance>,
         call: &C,
+        pace: Pace,
     ) -> Result<(C::Answer, Instance), Failed> {
         let started = std::time::Instant::now();
-        let answer = self.make_call(kept, call).await;
+        let answer = self.make_call(kept, call, pace).await;
         self.services.calls.count(C::FUNCTION, started.elapsed(), answer.is_err());
         answer
     }
@@ -208,34 +212,40 @@ impl Plugin {
         &self,
         kept: Option<Instance>,
         call: &C,
+        pace: Pace,
     ) -> Result<(C::Answer, Instance), Failed> {
         let mut instance = match kept {
             Some(instance) => instance,
-            None => self.instance().await.map_err(|failure| Failed { failure, has_acted: false })?,
+            None => self.instance(pace).await.map_err(|failure| Failed { failure, has_acted: false })?,
         };
-        instance.begin(&self.sandbox, self.bounds(), call.secrets());
+        instance.begin(&self.sandbox, self.bounds(), call.secrets(), pace);
         let answer = self.sandbox.bounded(self.limits.call, call.make(&self.guest, &mut instance)).await;
         match answer {
             Ok(answer) => {
                 instance.rest();
                 Ok((answer, instance))
             }
-            Err(failure) => Err(Failed { failure, has_acted: instance.store.data().has_acted() }),
+            Err(failure) => {
+                if pace == Pace::Direct && matches!(failure, Failure::Timeout(_)) {
+                    self.pacing.distrust();
+                }
+                Err(Failed { failure, has_acted: instance.store.data().has_acted() })
+            }
         }
     }
 
     async fn self_test(&self) -> Result<(), Problem> {
         let failed = |failure| Problem::Call { function: "self-test", failure };
-        let mut instance = self.instance().await.map_err(failed)?;
+        let mut instance = self.instance(Pace::Yielding).await.map_err(failed)?;
         let verdict = self.guest.self_test(&mut instance).await.map_err(failed)?;
         verdict.map_err(|message| Problem::SelfTest(answer::text(&message)))
     }
 
     /// A configured instance that nothing has been done with. Its first call may take as long as `configure` may.
-    async fn instance(&self) -> Result<Instance, Failure> {
+    async fn instance(&self, pace: Pace) -> Result<Instance, Failure> {
         let bounds = Bounds { time: self.limits.configure, ..self.bounds() };
         let state = State::new(self.name.clone(), self.services.clone(), bounds);
-        let mut instance = Instance::new(&self.sandbox, &self.component, state).await?;
+        let mut instance = Instance::new(&self.sandbox, &self.component, state, pace).await?;
         if let Some(configuration) = &self.configuration {
             self.guest.configure(&mut instance, configuration).await?.map_err(|message| {
                 Failure::Trap(format!("`configure` failed: {}", answer::text(&message)))

@@ -12,7 +12,7 @@ use wasmtime::component::{
 };
 
 use crate::Failure;
-use crate::call::Instance;
+use crate::call::{Instance, Pace};
 use crate::host::State;
 
 /// What a function takes and gives.
@@ -66,7 +66,10 @@ impl<S: Signature> Function<S> {
         // SAFETY: the function has this signature. It was compared with the type of this component's function: the index
         // finds nothing in instances of others, and types do not depend on lifetimes.
         let function = unsafe { TypedFunc::<S::Arguments<'_>, S::Answer>::new_unchecked(function) };
-        let answer = function.call_async(&mut instance.store, arguments).await;
+        let answer = match instance.pace() {
+            Pace::Direct => function.call(&mut instance.store, arguments),
+            Pace::Yielding => function.call_async(&mut instance.store, arguments).await,
+        };
         answer.map_err(|error| instance.explain(&error))
     }
 

@@ -77,6 +77,11 @@ impl Services {
         })
     }
 
+    /// Whether the key-value space does not have to be waited for.
+    pub(crate) fn answer_at_once(&self) -> bool {
+        self.kv.answers_at_once()
+    }
+
     /// What is granted.
     pub(crate) fn grants(&self) -> &Grants {
         &self.grants

@@ -7,6 +7,7 @@ use std::path::Path;
 use mlx_gate_core::Phase;
 use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
 
 use crate::guest::Version;
 use crate::{Bundled, Problem, Source};
@@ -87,6 +88,8 @@ pub(super) struct Inspected {
     pub(super) phases: Vec<Phase>,
     /// The interfaces it imports that need a grant.
     pub(super) grantable: Vec<String>,
+    /// Whether it imports functions that have to be waited for, whatever stands behind them.
+    pub(super) waits: bool,
 }
 
 /// Compares what a component imports and exports with what this server has.
@@ -118,7 +121,19 @@ pub(super) fn inspect(engine: &Engine, component: &Component) -> Result<Inspecte
     if phases.is_empty() {
         return Err(Problem::NoPhase);
     }
-    Ok(Inspected { version, phases, grantable })
+    let waits = ty.imports(engine).any(|(name, item)| waits(engine, name, &item.ty));
+    Ok(Inspected { version, phases, grantable, waits })
+}
+
+/// Whether functions of this import have to be waited for. Those of `kv` are, where the space is not in this process.
+fn waits(engine: &Engine, import: &str, item: &ComponentItem) -> bool {
+    match (interface(import), item) {
+        (Some("types" | "host" | "kv"), _) => false,
+        (Some("crypto"), ComponentItem::ComponentInstance(functions)) => {
+            functions.exports(engine).any(|(name, _)| name == "verify-password")
+        }
+        _ => true,
+    }
 }
 
 /// Whether this is an interface of WASI 0.2 that is linked, with nothing behind it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use mlx_gate_core::Phase;
 
+use super::pacing::Pacing;
 use super::snapshot::{Code, blocking};
 use super::stock::Stock;
 use super::{Inspection, Plugin, code};
@@ -150,7 +151,9 @@ impl Prepared {
         let is_reused = host.isolation(captured.is_some(), &code.description.name) == Isolation::Reuse;
         let decides_by_credentials = code.inspected.phases.contains(&Phase::Authenticate)
             && !code.description.credential_headers.is_empty();
-        let component = code.sandbox().linker(code.inspected.version).instantiate_pre(&component)?;
+        let pacing = Pacing::new(!code.inspected.waits && services.answer_at_once());
+        let component =
+            code.sandbox().linker(code.inspected.version, pacing.pace()).instantiate_pre(&component)?;
         let plugin = Plugin {
             name: code.description.name.as_str().into(),
             guest: Guest::new(code.inspected.version, &component, &code.inspected.phases)?,
@@ -163,6 +166,7 @@ impl Prepared {
             limits,
             files,
             fingerprint,
+            pacing,
             stock: Stock::new(is_reused),
             decisions: (host.cache && decides_by_credentials).then(Decisions::new).flatten(),
         };

@@ -12,7 +12,7 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::code::{self, Inspected};
 use super::{Description, alike};
-use crate::call::Instance;
+use crate::call::{Instance, Pace};
 use crate::guest::{Configuration, Guest};
 use crate::host::{Bounds, Services, State};
 use crate::runtime::{Runtime, Sandbox};
@@ -137,9 +137,9 @@ async fn instantiate(
     inspected: &Inspected,
     state: State,
 ) -> Result<(Instance, Guest), Problem> {
-    let component = sandbox.linker(inspected.version).instantiate_pre(component)?;
+    let component = sandbox.linker(inspected.version, Pace::Yielding).instantiate_pre(component)?;
     let guest = Guest::new(inspected.version, &component, &inspected.phases)?;
-    let instance = Instance::new(sandbox, &component, state)
+    let instance = Instance::new(sandbox, &component, state, Pace::Yielding)
         .await
         .map_err(|failure| Problem::Call { function: "instantiation", failure })?;
     Ok((instance, guest))

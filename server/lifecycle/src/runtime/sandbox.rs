@@ -8,8 +8,9 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 use super::functions::Functions;
 use super::ticker::Ticker;
 use crate::bindings::v0_1::mlx_gate::plugin as v0_1;
+use crate::call::Pace;
 use crate::guest::Version;
-use crate::host::{LONGEST_WAIT, Room, State};
+use crate::host::{LONGEST_WAIT, Room, State, link_at_once};
 use crate::restocking::Restocking;
 use crate::{Error, Failure};
 
@@ -46,6 +47,8 @@ pub(crate) struct Sandbox {
     pub(crate) engine: Engine,
     /// What plugins built for version 0.1 of the interface may call.
     v0_1: Linker<State>,
+    /// The same without waiting for the key-value space.
+    v0_1_at_once: Linker<State>,
     pub(crate) ticker: Ticker,
     /// One permit for each instance. A request waits for its turn rather than failing.
     pub(crate) slots: Arc<Semaphore>,
@@ -98,7 +101,10 @@ impl Sandbox {
     }
 
     fn around(engine: Engine, slots: u32, wasi: bool) -> Result<Self, Error> {
-        let v0_1 = linker_v0_1(&engine, wasi).map_err(|error| Error::Runtime(format!("{error:#}")))?;
+        let linker =
+            |kv: Link| linker_v0_1(&engine, wasi, kv).map_err(|error| Error::Runtime(format!("{error:#}")));
+        let v0_1 = linker(|linker| v0_1::kv::add_to_linker::<_, HasSelf<State>>(linker, |state| state))?;
+        let v0_1_at_once = linker(link_at_once)?;
         let ticker = Ticker::start(&engine, Duration::from_millis(1))
             .map_err(|error| Error::Runtime(format!("no thread for the clock: {error}")))?;
         let slots_in_all = slots as usize;
@@ -106,6 +112,7 @@ impl Sandbox {
         Ok(Self {
             engine,
             v0_1,
+            v0_1_at_once,
             ticker,
             slots,
             slots_in_all,
@@ -125,9 +132,10 @@ impl Sandbox {
     }
 
     /// What plugins built for this version of the interface may call.
-    pub(crate) fn linker(&self, version: Version) -> &Linker<State> {
-        match version {
-            Version::V0_1 => &self.v0_1,
+    pub(crate) fn linker(&self, version: Version, pace: Pace) -> &Linker<State> {
+        match (version, pace) {
+            (Version::V0_1, Pace::Yielding) => &self.v0_1,
+            (Version::V0_1, Pace::Direct) => &self.v0_1_at_once,
         }
     }
 
@@ -166,11 +174,14 @@ impl Sandbox {
     }
 }
 
-fn linker_v0_1(engine: &Engine, wasi: bool) -> wasmtime::Result<Linker<State>> {
+/// Links an interface.
+type Link = fn(&mut Linker<State>) -> wasmtime::Result<()>;
+
+fn linker_v0_1(engine: &Engine, wasi: bool, kv: Link) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     v0_1::host::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     v0_1::crypto::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    v0_1::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    kv(&mut linker)?;
     v0_1::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     v0_1::jwks::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     v0_1::output::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;

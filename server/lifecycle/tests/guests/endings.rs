@@ -106,7 +106,9 @@ async fn who_leaves_during_admission_leaves_nothing_reserved() {
         said.extend(world.said_in_the_end().await);
         // The settle of the first and the admission of the second run at the same time.
         said.sort_unstable();
-        assert_eq!(said, ["a: admit 1", "a: settled 1 0 0", "b: admit 1", "b: settled 2 0 0"]);
+        // The second is asked again on a stack of its own, because it takes so long.
+        let expected = ["a: admit 1", "a: settled 1 0 0", "b: admit 1", "b: admit 1", "b: settled 2 0 0"];
+        assert_eq!(said, expected);
     }
 }
 

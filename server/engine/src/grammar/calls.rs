@@ -27,8 +27,10 @@ pub(super) use harmony::{answer as harmony_answer, reasoning as harmony_reasonin
 /// A function that may be called.
 struct Function<'a> {
     name: &'a str,
-    /// JSON Schema of the arguments, an object's, as the client wrote it.
+    /// JSON Schema of the arguments, an object's, as the client wrote it; any object's where nobody relies on that.
     parameters: Value,
+    /// The same, ready for llguidance.
+    schema: Value,
     /// The client relies on that schema, also where the model is free to call or not (`strict` in OpenAI's API).
     strict: bool,
 }
@@ -75,7 +77,7 @@ pub(super) fn body(
     if !forced && tools.is_empty() {
         return Ok(None);
     }
-    let mut functions = tools.iter().map(function).collect::<Result<Vec<_>, _>>()?;
+    let mut functions = tools.iter().map(|tool| function(tool, forced)).collect::<Result<Vec<_>, _>>()?;
     if !forced && !instead && parallel && functions.iter().all(|function| !function.strict) {
         return Ok(None);
     }
@@ -94,18 +96,10 @@ pub(super) fn body(
     let Some(syntax) = format.tools else {
         return Err(invalid("tool_choice", "this model cannot call tools".to_owned()));
     };
-    if !forced {
-        for function in functions.iter_mut().filter(|function| !function.strict) {
-            function.parameters = json!({ "type": "object" });
-        }
-    }
     let around = if forced || instead { Around::Nothing } else { Around::Text };
     let rules = rules(syntax, &functions, around, parallel)?;
-    let schemas = functions.into_iter().map(|function| {
-        let parameters = schema("tools", function.parameters)?;
-        Ok((function.name.to_owned(), parameters))
-    });
-    Ok(Some(Body::Calls(rules, schemas.collect::<Result<_, EngineError>>()?)))
+    let schemas = functions.into_iter().map(|function| (function.name.to_owned(), function.schema));
+    Ok(Some(Body::Calls(rules, schemas.collect())))
 }
 
 /// How one family of models writes calls.
@@ -191,7 +185,8 @@ fn is_strict(tool: &Value) -> bool {
     function.get("strict").and_then(Value::as_bool).unwrap_or(false)
 }
 
-fn function(tool: &Value) -> Result<Function<'_>, EngineError> {
+/// What may be called, held to its schema where the call is `forced` or the client relies on it.
+fn function(tool: &Value, forced: bool) -> Result<Function<'_>, EngineError> {
     let function = tool.get("function").unwrap_or(tool);
     let Some(name) = function.get("name").and_then(Value::as_str) else {
         return Err(invalid("tools", "a tool has no name".to_owned()));
@@ -209,7 +204,12 @@ fn function(tool: &Value) -> Result<Function<'_>, EngineError> {
     if *keywords.entry("type").or_insert_with(|| "object".into()) != "object" {
         return Err(refused("have another `type` than `object`"));
     }
-    Ok(Function { name, parameters, strict: is_strict(tool) })
+    let strict = is_strict(tool);
+    if !strict && !forced {
+        parameters = json!({ "type": "object" });
+    }
+    let schema = schema("tools", parameters.clone())?;
+    Ok(Function { name, parameters, schema, strict })
 }
 
 /// The function's name is in a place where `allowed` says what it may be made of.
@@ -225,6 +225,6 @@ fn check_name(what: &str, name: &str, allowed: impl Fn(char) -> bool) -> Result<
 }
 
 /// A function's arguments as JSON.
-fn arguments(function: &Function<'_>) -> Result<String, EngineError> {
-    Ok(format!("%json {}", schema("tools", function.parameters.clone())?))
+fn arguments(function: &Function<'_>) -> String {
+    format!("%json {}", function.schema)
 }

@@ -39,6 +39,6 @@ impl Dialect for Channels {
     fn call(&self, number: usize, function: &Function<'_>) -> Result<String, EngineError> {
         let header =
             format!("<|channel|>commentary to=functions.{} <|constrain|>json<|message|>", function.name);
-        Ok(format!("call_{number}: {} {}\n", literal(&header), arguments(function)?))
+        Ok(format!("call_{number}: {} {}\n", literal(&header), arguments(function)))
     }
 }

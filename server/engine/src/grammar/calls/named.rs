@@ -71,6 +71,6 @@ impl Dialect for Spelling {
     fn call(&self, number: usize, function: &Function<'_>) -> Result<String, EngineError> {
         let name = literal(&format!("{}{}", self.name, function.name));
         let (name_end, end) = (self.name_end, literal(self.end));
-        Ok(format!("call_{number}: {name} {name_end} {} {end}\n", arguments(function)?))
+        Ok(format!("call_{number}: {name} {name_end} {} {end}\n", arguments(function)))
     }
 }

@@ -62,6 +62,6 @@ impl Dialect for Spelling {
 
     fn call(&self, number: usize, function: &Function<'_>) -> Result<String, EngineError> {
         let before = format!("{{\"name\": {}, \"{}\": ", literal(function.name), self.arguments);
-        Ok(format!("call_{number}: {} {} \"}}\"\n", literal(&before), arguments(function)?))
+        Ok(format!("call_{number}: {} {} \"}}\"\n", literal(&before), arguments(function)))
     }
 }

@@ -171,9 +171,12 @@ pub enum EngineError {
         /// What is wrong and what would be right.
         message: String,
     },
-    /// Prompt, or prompt and answer, do not fit.
+    /// Prompt, or prompt and answer, do not fit. The words are those by which clients of OpenAI's and of Anthropic's API know
+    /// that they have to shorten a conversation: "this model's maximum context length is", and "prompt is too long: 9 tokens >
+    /// 8 maximum".
     #[error(
-        "the prompt is {prompt_tokens} tokens long and the model's context {context_length}, answer included; shorten the prompt"
+        "the prompt is too long: {prompt_tokens} tokens > {} maximum; this model's maximum context length is {context_length} tokens, answer included",
+        .context_length.saturating_sub(1)
     )]
     PromptTooLong {
         /// Length of the prompt in tokens.
@@ -191,7 +194,7 @@ pub enum EngineError {
     },
     /// A text does not fit into what the model can read.
     #[error(
-        "input {index} is {tokens} tokens long and the model reads {most} at the most; shorten it, or send `truncate_prompt_tokens`"
+        "input {index} is longer than the model's context length: it is {tokens} tokens long and the model reads {most} at the most; shorten it, or send `truncate_prompt_tokens`"
     )]
     InputTooLong {
         /// Which of the inputs, from 0.

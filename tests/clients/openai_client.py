@@ -45,6 +45,17 @@ def streamed(client, model):
     assert chunks[-1].usage.completion_tokens > 0, chunks[-1]
 
 
+def obfuscated(client, model):
+    options = {"include_obfuscation": True}
+    chunks = list(
+        client.chat.completions.create(model=model, messages=QUESTION, temperature=0, stream=True, stream_options=options)
+    )
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER, chunks
+    assert all(isinstance(chunk.to_dict()["obfuscation"], str) for chunk in chunks), chunks
+    sizes = {len(json.dumps(chunk.to_dict(), separators=(",", ":"))) % 64 for chunk in chunks}
+    assert len(sizes) == 1, sizes
+
+
 def stream_helper(client, model):
     with client.chat.completions.stream(model=model, messages=QUESTION, temperature=0) as stream:
         for _ in stream:
@@ -94,7 +105,7 @@ def main():
     base_url, key = sys.argv[1:]
     client = openai.OpenAI(base_url=base_url, api_key=key, max_retries=0)
     model = models(client)
-    for step in (whole, streamed, stream_helper, tools, completion, refusals):
+    for step in (whole, streamed, obfuscated, stream_helper, tools, completion, refusals):
         step(client, model)
     asyncio.run(at_once(base_url, key, model))
     print(f"openai {openai.__version__}: all well")

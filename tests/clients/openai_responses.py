@@ -49,6 +49,15 @@ def streamed(client, model):
     assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == ANSWER, events
 
 
+def obfuscated(client, model):
+    options = {"include_obfuscation": True}
+    events = list(client.responses.create(model=model, input=QUESTION, temperature=0, stream=True, stream_options=options))
+    deltas = [event for event in events if event.type == "response.output_text.delta"]
+    assert "".join(event.delta for event in deltas) == ANSWER, deltas
+    assert all(isinstance(event.to_dict()["obfuscation"], str) for event in deltas), deltas
+    assert not any("obfuscation" in event.to_dict() for event in events if event not in deltas), events
+
+
 def stream_helper(client, model):
     with client.responses.stream(model=model, input=QUESTION, temperature=0) as stream:
         for _ in stream:
@@ -101,7 +110,7 @@ def main():
     base_url, key = sys.argv[1:]
     client = openai.OpenAI(base_url=base_url, api_key=key, max_retries=0)
     model = client.models.list().data[0].id
-    for step in (whole, cut_off, streamed, stream_helper, conversation, tools, refusals):
+    for step in (whole, cut_off, streamed, obfuscated, stream_helper, conversation, tools, refusals):
         step(client, model)
     print(f"openai {openai.__version__}: all well")
 

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use mlx_gate_tests::Server;
+use mlx_gate_tests::{Folder, Server};
 
 const KEY: &str = "demo-key-for-the-client";
 const LIMITS: [&str; 2] = ["--plugin", "rate_limit,requests-per-minute=20,tokens-per-minute=900"];
+
+/// A model with 16 dimensions, of texts of up to 64 tokens.
+const EMBEDDING: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../server/models/tests/encoders/fixtures/bert_mean");
 
 #[test]
 fn the_openai_client_works() {
@@ -26,8 +30,17 @@ fn the_openai_client_has_its_responses() {
 
 #[test]
 fn the_openai_client_has_its_embeddings() {
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/models/tests/encoders/fixtures/bert_mean");
-    run("python", "openai_embeddings.py", &["--model", model]);
+    run("python", "openai_embeddings.py", &["--model", EMBEDDING]);
+}
+
+#[test]
+fn langchain_has_its_embeddings() {
+    run("python", "langchain_embeddings.py", &["--model", EMBEDDING]);
+}
+
+#[test]
+fn litellm_has_its_embeddings() {
+    run("apart", "litellm_embeddings.py", &["--model", EMBEDDING]);
 }
 
 #[test]
@@ -53,6 +66,39 @@ fn pydantic_ai_works() {
 #[test]
 fn litellm_works() {
     run("apart", "litellm_client.py", &[]);
+}
+
+/// Every field that a client can send is supported, refused with advice, or without effect by intention.
+#[test]
+fn every_field_of_the_clients_is_known() {
+    run("python", "request_fields.py", &["--model", EMBEDDING, "--model", &demo("demo")]);
+}
+
+#[test]
+fn refusals_are_the_clients_own_exceptions() {
+    with_every_refusal("python", "error_classes.py");
+}
+
+#[test]
+fn refusals_are_the_exceptions_of_the_clients_for_javascript() {
+    with_every_refusal("js", "error_classes.mjs");
+}
+
+/// Runs a script against a server that soon refuses.
+fn with_every_refusal(environment: &str, script: &str) {
+    const POLICY: &str =
+        "[[allow]]\ncallers = 'everyone'\n[[deny]]\nmodels = ['secret']\nreason = 'not released'\n";
+    let folder = Folder::new();
+    let policy = format!("authz_policy,file={}", folder.write("policy.toml", POLICY));
+    let (open, secret) = (demo("demo"), demo("secret"));
+    let models = ["--model", &open, "--model", &secret];
+    let bounds = ["--max-rows", "1", "--max-waiting", "1", "--timeout", "1", "--max-body", "0.01"];
+    run(environment, script, &[&models[..], &bounds[..], &["--plugin", &policy]].concat());
+}
+
+/// The demo model under this name.
+fn demo(name: &str) -> String {
+    format!("{name}={}/../server/models/demo/model", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Requests that the document of the API allows, and others that it does not: none of them fails the server, and every

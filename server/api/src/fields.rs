@@ -145,6 +145,11 @@ impl Fields {
         Err(Error::Field { param: path, code: "unsupported_parameter", message })
     }
 
+    /// Refuses fields by name, each with what to do instead.
+    pub(crate) fn refuse_each(&mut self, refused: &[(&str, &str)]) -> Result<(), Error> {
+        refused.iter().try_for_each(|(key, advice)| self.refuse(key, advice))
+    }
+
     /// The names of what was not read.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.map.keys().cloned().collect()

@@ -19,6 +19,7 @@ mod gate;
 mod log;
 mod logprobs;
 mod models;
+mod obfuscation;
 mod openapi;
 mod phases;
 mod rerank;

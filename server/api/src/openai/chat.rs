@@ -38,7 +38,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let (permit, mut generation) = Generation::begin(&call, asked, |card| needs.check_against(card)).await?;
     let (model, count) = (generation.model.clone(), generation.count);
     if streaming.enabled {
-        let encoder = response::Chunks::new(model, tier, count, called, streaming.include_usage);
+        let encoder = response::Chunks::new(model, tier, count, called, streaming);
         return Ok(permit.answer(sse::respond(generation, encoder, call.app.config().keep_alive)));
     }
     let mut answer = response::Collected::new(model, tier, count, called, logprobs);

@@ -36,7 +36,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let model = generation.model.clone();
     let texts = texts(&call, &model, echoed, n, generation.count).await?;
     if streaming.enabled {
-        let encoder = response::Chunks::new(model, tier, texts, streaming.include_usage);
+        let encoder = response::Chunks::new(model, tier, texts, streaming);
         return Ok(permit.answer(sse::respond(generation, encoder, call.app.config().keep_alive)));
     }
     let mut answer = response::Collected::new(model, tier, texts, logprobs);

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fields::{self, Fields};
-use super::{options, wire};
+use super::{options, vllm, wire};
 use crate::encoding::{self, Asked, MOST_INPUTS};
 use crate::error::Error;
 use crate::openapi::Description;
@@ -82,6 +82,7 @@ impl EmbeddingRequest {
         let base64 = fields.choice("encoding_format", &["float", "base64"])? == Some("base64");
         let truncate = options::truncate(&mut fields)?;
         let end_user = options::end_user(&mut fields)?;
+        vllm::embeddings(&mut fields)?;
         fields.finish()?;
         let task = EncodeTask::Embed { dimensions };
         let request = EncodeRequest { id, model, task, inputs, truncate };

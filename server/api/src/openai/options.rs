@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::fields::{self, Fields};
 use super::grammar::{self, Wanted};
+use super::vllm;
 use crate::error::{Error, clipped};
 use crate::generation::Asked;
 
@@ -45,6 +46,7 @@ impl Options {
             service_tier: fields.choice("service_tier", &["auto", "default"])?.map(|_| "default"),
         };
         unstored(fields)?;
+        vllm::completion(fields)?;
         Ok(options)
     }
 
@@ -90,6 +92,8 @@ pub(crate) struct Streaming {
     pub(crate) enabled: bool,
     /// A last chunk carries the usage.
     pub(crate) include_usage: bool,
+    /// Chunks are brought to one of few sizes.
+    pub(crate) obfuscates: bool,
 }
 
 /// `model`: a served name. It goes to plugins, so it is kept short.
@@ -212,15 +216,15 @@ pub(crate) fn max_tokens(fields: &mut Fields, key: &str) -> Result<Option<u32>, 
 fn streaming(fields: &mut Fields) -> Result<Streaming, Error> {
     let enabled = fields.boolean("stream")?.unwrap_or(false);
     let Some(mut options) = fields.object("stream_options")? else {
-        return Ok(Streaming { enabled, include_usage: false });
+        return Ok(Streaming { enabled, ..Streaming::default() });
     };
     if !enabled {
         return Err(fields::invalid(fields.path("stream_options"), "only allowed with `\"stream\": true`"));
     }
     let include_usage = options.boolean("include_usage")?.unwrap_or(false);
-    options.only("include_obfuscation", &[json!(false)])?;
+    let obfuscates = options.boolean("include_obfuscation")?.unwrap_or(false);
     options.finish()?;
-    Ok(Streaming { enabled, include_usage })
+    Ok(Streaming { enabled, include_usage, obfuscates })
 }
 
 /// `safety_identifier`, or `user` as it was called before.
@@ -233,8 +237,7 @@ pub(crate) fn end_user(fields: &mut Fields) -> Result<Option<String>, Error> {
 pub(crate) fn unstored(fields: &mut Fields) -> Result<(), Error> {
     const MOST_LABELS: usize = 16;
     fields.only("store", &[json!(false)])?;
-    // A hint where a prefix may be cached. Equal prefixes find each other without it.
-    label(fields, "prompt_cache_key")?;
+    cache_hints(fields)?;
     let Some(mut metadata) = fields.object("metadata")? else { return Ok(()) };
     let keys = metadata.keys();
     if keys.len() > MOST_LABELS {
@@ -242,6 +245,25 @@ pub(crate) fn unstored(fields: &mut Fields) -> Result<(), Error> {
         return Err(fields::invalid("metadata".to_owned(), problem));
     }
     keys.iter().try_for_each(|key| metadata.string(key).map(drop))
+}
+
+/// What to cache of a prompt, and for how long. Equal prefixes find each other here without it, and stay while there is room.
+fn cache_hints(fields: &mut Fields) -> Result<(), Error> {
+    label(fields, "prompt_cache_key")?;
+    fields.choice("prompt_cache_retention", &["in_memory", "24h"])?;
+    cache_hint(fields, "prompt_cache_options", &["implicit", "explicit"])
+}
+
+/// `prompt_cache_breakpoint` of a part of a prompt, another such hint.
+pub(crate) fn cache_breakpoint(part: &mut Fields) -> Result<(), Error> {
+    cache_hint(part, "prompt_cache_breakpoint", &["explicit"])
+}
+
+fn cache_hint(fields: &mut Fields, key: &str, modes: &[&'static str]) -> Result<(), Error> {
+    let Some(mut hint) = fields.object(key)? else { return Ok(()) };
+    hint.choice("mode", modes)?;
+    label(&mut hint, "ttl")?;
+    hint.finish()
 }
 
 /// A string of at most 256 bytes.

@@ -38,11 +38,12 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let value = crate::body::json(&call.headers, body, call.app.config()).await?;
     let request = request::ResponsesRequest::read(value)?;
     let (streaming, needs, left_out) = (request.streaming, request.needs(), request.left_out());
+    let obfuscates = request.obfuscates;
     let (asked, echo) = request.into_asked(call.id.clone());
     let (permit, mut generation) = Generation::begin(&call, asked, |card| needs.check_against(card)).await?;
     let head = response::Head::new(generation.model.clone(), echo);
     if streaming {
-        let encoder = stream::Events::new(head);
+        let encoder = stream::Events::new(head, obfuscates);
         let answer = sse::respond(generation, encoder, call.app.config().keep_alive);
         return Ok(permit.answer(naming(answer, &left_out)));
     }

@@ -53,10 +53,79 @@ pub(super) struct Shared {
     service_tier: Option<ServiceTier>,
     #[schemars(extend("enum" = [false, null]))]
     store: Option<bool>,
-    #[schemars(length(max = 256))]
-    prompt_cache_key: Option<String>,
+    #[schemars(flatten)]
+    cache: CacheHints,
     #[schemars(extend("maxProperties" = 16))]
     metadata: Option<BTreeMap<String, Option<String>>>,
+    #[schemars(flatten)]
+    vllm: Vllm,
+}
+
+/// Fields of vLLM's that are taken with the value that changes nothing.
+#[derive(JsonSchema)]
+struct Vllm {
+    #[schemars(length(max = 0))]
+    bad_words: Option<Vec<String>>,
+    #[schemars(extend("enum" = [false, null]))]
+    ignore_eos: Option<bool>,
+    #[schemars(extend("enum" = [false, null]))]
+    include_stop_str_in_output: Option<bool>,
+    #[schemars(extend("enum" = [1, null]))]
+    length_penalty: Option<f64>,
+    #[schemars(extend("enum" = [0, null]))]
+    min_tokens: Option<u32>,
+    #[schemars(extend("enum" = [0, null]))]
+    priority: Option<i64>,
+    #[schemars(extend("enum" = [false, null]))]
+    return_token_ids: Option<bool>,
+    #[schemars(extend("enum" = [false, null]))]
+    return_tokens_as_token_ids: Option<bool>,
+    #[schemars(extend("enum" = [true, null]))]
+    skip_special_tokens: Option<bool>,
+    #[schemars(extend("enum" = [true, null]))]
+    spaces_between_special_tokens: Option<bool>,
+    #[schemars(length(max = 0))]
+    stop_token_ids: Option<Vec<u32>>,
+    #[schemars(extend("enum" = [false, null]))]
+    use_beam_search: Option<bool>,
+}
+
+/// Hints about what to cache of a prompt, of no effect.
+#[derive(JsonSchema)]
+pub(super) struct CacheHints {
+    #[schemars(length(max = 256), rename = "prompt_cache_key")]
+    key: Option<String>,
+    #[schemars(rename = "prompt_cache_retention")]
+    retention: Option<Retention>,
+    #[schemars(rename = "prompt_cache_options")]
+    options: Option<CacheOptions>,
+}
+
+#[derive(JsonSchema)]
+enum Retention {
+    #[schemars(rename = "in_memory")]
+    InMemory,
+    #[schemars(rename = "24h")]
+    Day,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct CacheOptions {
+    #[schemars(extend("enum" = ["implicit", "explicit", null]))]
+    mode: Option<String>,
+    #[schemars(length(max = 256))]
+    ttl: Option<String>,
+}
+
+/// A hint about what to cache of a prompt, of no effect.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct CacheBreakpoint {
+    #[schemars(extend("enum" = ["explicit", null]))]
+    mode: Option<String>,
+    #[schemars(length(max = 256))]
+    ttl: Option<String>,
 }
 
 /// What requests share whose texts are read whole.
@@ -140,7 +209,7 @@ enum AnySchema {
 struct StreamOptions {
     /// A last chunk carries the usage.
     include_usage: Option<bool>,
-    #[schemars(extend("enum" = [false, null]))]
+    /// Chunks get random letters in `obfuscation`, which bring them to one of few sizes.
     include_obfuscation: Option<bool>,
 }
 
@@ -242,7 +311,7 @@ pub(super) enum Content {
 #[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum TextPart {
-    Text { text: String },
+    Text { text: String, prompt_cache_breakpoint: Option<CacheBreakpoint> },
 }
 
 #[derive(JsonSchema)]

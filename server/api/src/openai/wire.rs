@@ -11,6 +11,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error;
+use super::obfuscation::{self, Obfuscation};
+use super::options::Streaming;
 use crate::error::{Answer, Error};
 use crate::sse;
 
@@ -106,7 +108,7 @@ fn system_fingerprint(model: &str) -> String {
 /// Writes the chunks of one stream.
 pub(crate) struct ChunkWriter {
     head: Head,
-    include_usage: bool,
+    streaming: Streaming,
 }
 
 /// A chunk; `C` is the dialect object's kind of choice.
@@ -117,6 +119,8 @@ pub(super) struct Chunk<'a, C> {
     choices: &'a [C],
     #[serde(skip_serializing_if = "ChunkUsage::is_absent")]
     usage: ChunkUsage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obfuscation: Option<Obfuscation>,
 }
 
 /// `usage` of a chunk: with `include_usage` it is `null` in all chunks but the last, without it is absent.
@@ -136,20 +140,28 @@ impl ChunkUsage {
 }
 
 impl ChunkWriter {
-    pub(crate) const fn new(head: Head, include_usage: bool) -> Self {
-        Self { head, include_usage }
+    pub(crate) const fn new(head: Head, streaming: Streaming) -> Self {
+        Self { head, streaming }
     }
 
     pub(crate) fn chunk(&self, choice: impl Serialize, out: &mut Vec<u8>) {
-        let usage = if self.include_usage { ChunkUsage::Null } else { ChunkUsage::Absent };
-        sse::data(out, &Chunk { head: &self.head, choices: &[choice], usage });
+        let usage = if self.streaming.include_usage { ChunkUsage::Null } else { ChunkUsage::Absent };
+        self.write(&[choice], usage, out);
+    }
+
+    fn write<C: Serialize>(&self, choices: &[C], usage: ChunkUsage, out: &mut Vec<u8>) {
+        let (from, obfuscates) = (out.len(), self.streaming.obfuscates);
+        let obfuscation = Obfuscation::wanted(obfuscates);
+        sse::data(out, &Chunk { head: &self.head, choices, usage, obfuscation });
+        if obfuscates {
+            obfuscation::fill(out, from);
+        }
     }
 
     /// What follows the last chunk with a choice.
     pub(crate) fn end(&self, usage: Usage, out: &mut Vec<u8>) {
-        if self.include_usage {
-            let usage = ChunkUsage::Total(usage.into());
-            sse::data(out, &Chunk::<()> { head: &self.head, choices: &[], usage });
+        if self.streaming.include_usage {
+            self.write::<()>(&[], ChunkUsage::Total(usage.into()), out);
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
     }

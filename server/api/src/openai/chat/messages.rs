@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, clipped};
 use crate::openai::fields::{self, Fields};
+use crate::openai::options;
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
@@ -88,6 +89,7 @@ fn text_part(mut fields: Fields) -> Result<String, Error> {
     }
     let text = fields.string("text")?;
     let text = fields.required("text", text)?;
+    options::cache_breakpoint(&mut fields)?;
     fields.finish()?;
     Ok(text)
 }

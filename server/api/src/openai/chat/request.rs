@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::generation::Asked;
 use crate::openai::fields::{self, Fields};
 use crate::openai::options::{self, Options, check_grammar};
+use crate::openai::vllm;
 
 /// A checked body of `POST /v1/chat/completions`.
 #[derive(Debug, PartialEq)]
@@ -52,9 +53,8 @@ impl ChatRequest {
         let max_output_tokens = max_output_tokens(&mut fields)?;
         let logprobs = logprobs(&mut fields)?;
         fields.only("modalities", &[json!(["text"])])?;
-        for (field, advice) in REFUSED {
-            fields.refuse(field, advice)?;
-        }
+        vllm::chat(&mut fields)?;
+        fields.refuse_each(&REFUSED)?;
         fields.finish()?;
         Ok(Self { options, messages, tools, template_options, reasoning, max_output_tokens, logprobs })
     }

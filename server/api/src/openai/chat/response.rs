@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::error::Answer;
 use crate::openai::logprobs::ChatLogprobs;
+use crate::openai::options::Streaming;
 use crate::openai::wire::{Chunk, ChunkWriter, Head, WireUsage, finish_reason};
 use crate::sse::Encoder;
 
@@ -228,10 +229,10 @@ impl Chunks {
         tier: Option<&'static str>,
         count: usize,
         called: Called,
-        include_usage: bool,
+        streaming: Streaming,
     ) -> Self {
         let head = Head::new("chatcmpl", "chat.completion.chunk", model, tier);
-        let writer = ChunkWriter::new(head, include_usage);
+        let writer = ChunkWriter::new(head, streaming);
         Self { writer, called, choices: vec![Streamed::default(); count] }
     }
 }

@@ -34,6 +34,16 @@ pub(super) struct Request {
     chat_template_kwargs: Option<Map<String, Value>>,
     #[schemars(extend("enum" = [["text"], null]))]
     modalities: Option<Vec<String>>,
+    #[schemars(extend("enum" = [true, null]))]
+    add_generation_prompt: Option<bool>,
+    #[schemars(extend("enum" = [false, null]))]
+    add_special_tokens: Option<bool>,
+    #[schemars(extend("enum" = [false, null]))]
+    continue_final_message: Option<bool>,
+    #[schemars(extend("enum" = [false, null]))]
+    echo: Option<bool>,
+    #[schemars(extend("enum" = [true, null]))]
+    include_reasoning: Option<bool>,
 }
 
 #[derive(JsonSchema)]

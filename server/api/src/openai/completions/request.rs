@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::generation::Asked;
 use crate::openai::fields::{self, Fields};
 use crate::openai::options::{self, MOST_CHOICES, Options};
+use crate::openai::vllm;
 
 /// A checked body of `POST /v1/completions`.
 #[derive(Debug, PartialEq)]
@@ -43,6 +44,7 @@ impl CompletionRequest {
         }
         fields.only("best_of", &[json!(options.n)])?;
         fields.only("suffix", &[json!("")])?;
+        vllm::text(&mut fields)?;
         fields.finish()?;
         Ok(Self { options, prompts, max_output_tokens, logprobs, echo })
     }

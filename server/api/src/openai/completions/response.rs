@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::error::Answer;
 use crate::openai::logprobs::{Offset, TextLogprobs};
+use crate::openai::options::Streaming;
 use crate::openai::wire::{Chunk, ChunkWriter, Head, WireUsage, finish_reason};
 use crate::sse::Encoder;
 
@@ -101,9 +102,9 @@ impl Chunks {
         model: String,
         tier: Option<&'static str>,
         texts: Vec<String>,
-        include_usage: bool,
+        streaming: Streaming,
     ) -> Self {
-        let writer = ChunkWriter::new(Head::new("cmpl", OBJECT, model, tier), include_usage);
+        let writer = ChunkWriter::new(Head::new("cmpl", OBJECT, model, tier), streaming);
         let choices = texts.into_iter().map(|echo| Streamed { echo, ..Streamed::default() }).collect();
         Self { writer, choices }
     }

@@ -22,6 +22,8 @@ pub(super) struct Request {
     best_of: Option<u32>,
     #[schemars(extend("enum" = ["", null]))]
     suffix: Option<String>,
+    #[schemars(extend("enum" = [true, null]))]
+    add_special_tokens: Option<bool>,
 }
 
 #[derive(JsonSchema)]

@@ -15,6 +15,10 @@ pub(super) struct Request {
     dimensions: Option<u32>,
     #[schemars(flatten)]
     shared: OfTexts,
+    #[schemars(extend("enum" = [true, null]))]
+    add_special_tokens: Option<bool>,
+    #[schemars(extend("enum" = [0, null]))]
+    priority: Option<i64>,
 }
 
 #[derive(JsonSchema)]

@@ -1,12 +1,13 @@
 //! `instructions` and `input`, as the turns that chat templates know.
 
 use mlx_gate_core::{Message, Role, ToolCall};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::namespaces::spelled;
 use super::reasoning;
 use crate::error::{Error, clipped};
 use crate::fields::{self, Fields};
+use crate::openai::options;
 use crate::turns::Turns;
 
 const ITEMS: [&str; 4] = ["message", "function_call", "function_call_output", "reasoning"];
@@ -90,6 +91,8 @@ fn function_call(mut fields: Fields) -> Result<ToolCall, Error> {
     let arguments = fields.string("arguments")?;
     let arguments = fields.required("arguments", arguments)?;
     let name = spelled(fields.string("namespace")?.as_deref(), &name);
+    called_directly(&mut fields)?;
+    fields.only("async", &[json!(false)])?;
     ours(&mut fields)?;
     fields.finish()?;
     // Templates print arguments as an object; text that is none (a model's slip, sent back) is passed on as it is.
@@ -105,7 +108,10 @@ fn function_call_output(turns: &mut Turns, mut fields: Fields) -> Result<(), Err
     let id = fields.required("call_id", id)?;
     let text = content(&mut fields, "output")?;
     ours(&mut fields)?;
+    // `call_id` says which function this was.
     fields.string("name")?;
+    fields.string("namespace")?;
+    called_directly(&mut fields)?;
     let path = fields.path("call_id");
     fields.finish()?;
     if turns.result(id, text) {
@@ -113,6 +119,11 @@ fn function_call_output(turns: &mut Turns, mut fields: Fields) -> Result<(), Err
     } else {
         Err(fields::invalid(path, "no `function_call` item before this one has this id"))
     }
+}
+
+/// `caller`: functions are called by the model alone, and by no program of its.
+fn called_directly(fields: &mut Fields) -> Result<(), Error> {
+    fields.only("caller", &[json!({ "type": "direct" })])
 }
 
 /// What items of an answer carry besides, when a client sends them back as they came.
@@ -154,6 +165,9 @@ fn part(mut fields: Fields) -> Result<String, Error> {
     let text = fields.required(key, text)?;
     fields.only("annotations", &[Value::Array(Vec::new())])?;
     fields.array("logprobs")?;
+    if key == "text" {
+        options::cache_breakpoint(&mut fields)?;
+    }
     fields.finish()?;
     Ok(text)
 }

@@ -17,6 +17,17 @@ use crate::openai::options;
 /// Fields that need a server which remembers.
 const STATEFUL: [&str; 4] = ["previous_response_id", "conversation", "background", "prompt"];
 
+/// What is refused besides, and what to do instead.
+const REFUSED: [(&str, &str); 4] = [
+    ("access_programs", "this server takes part in none; leave it out"),
+    (
+        "context_management",
+        "nothing is compacted here; leave it out, and shorten `input` where it gets too long",
+    ),
+    ("image", "the models here read and write text only; leave it out"),
+    ("moderation", "this server moderates nothing; leave it out"),
+];
+
 /// Fields that a response repeats as they came, or as `null`.
 const REPEATED: [&str; 11] = [
     "instructions",
@@ -44,6 +55,8 @@ pub(super) struct ResponsesRequest {
     sampling: SamplingOverrides,
     max_output_tokens: Option<u32>,
     pub(super) streaming: bool,
+    /// Deltas of a stream are brought to one of few sizes.
+    pub(super) obfuscates: bool,
     end_user: Option<String>,
     echo: Echo,
 }
@@ -76,12 +89,13 @@ impl ResponsesRequest {
             ..SamplingOverrides::default()
         };
         let max_output_tokens = options::max_tokens(&mut fields, "max_output_tokens")?;
-        let streaming = streaming(&mut fields)?;
+        let (streaming, obfuscates) = streaming(&mut fields)?;
         let end_user = options::end_user(&mut fields)?;
         let include = include(&mut fields)?;
         let logprobs = logprobs(&mut fields, include.logprobs)?;
         stateless(&mut fields)?;
         advice(&mut fields)?;
+        fields.refuse_each(&REFUSED)?;
         fields.finish()?;
 
         let mut echo = repeated;
@@ -102,6 +116,7 @@ impl ResponsesRequest {
             sampling,
             max_output_tokens,
             streaming,
+            obfuscates,
             end_user,
             echo,
         })
@@ -177,12 +192,13 @@ fn repeated(value: &Value) -> Map<String, Value> {
     echo
 }
 
-fn streaming(fields: &mut Fields) -> Result<bool, Error> {
+/// Whether to stream, and to bring deltas to one of few sizes.
+fn streaming(fields: &mut Fields) -> Result<(bool, bool), Error> {
     let enabled = fields.boolean("stream")?.unwrap_or(false);
-    let Some(mut options) = fields.object("stream_options")? else { return Ok(enabled) };
-    options.only("include_obfuscation", &[json!(false)])?;
+    let Some(mut options) = fields.object("stream_options")? else { return Ok((enabled, false)) };
+    let obfuscates = options.boolean("include_obfuscation")?.unwrap_or(false);
     options.finish()?;
-    Ok(enabled)
+    Ok((enabled, obfuscates))
 }
 
 /// What `include` asks for.
@@ -245,7 +261,6 @@ fn advice(fields: &mut Fields) -> Result<(), Error> {
     if let Some(mut labels) = fields.object("client_metadata")? {
         labels.keys().iter().try_for_each(|key| labels.string(key).map(drop))?;
     }
-    fields.choice("prompt_cache_retention", &["in_memory", "24h"])?;
     fields.integer("max_tool_calls", 1..)?;
     fields.only("service_tier", &[json!("auto"), json!("default")])
 }

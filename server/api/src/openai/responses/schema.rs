@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-use crate::openai::schema::{AllowedMode, Mode};
+use crate::openai::schema::{AllowedMode, CacheBreakpoint, CacheHints, Mode};
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -47,9 +47,8 @@ pub(super) struct Request {
     previous_response_id: Option<()>,
     conversation: Option<()>,
     prompt: Option<()>,
-    #[schemars(length(max = 256))]
-    prompt_cache_key: Option<String>,
-    prompt_cache_retention: Option<Retention>,
+    #[schemars(flatten)]
+    cache: CacheHints,
     #[schemars(extend("maxProperties" = 16))]
     metadata: Option<BTreeMap<String, Option<String>>>,
     client_metadata: Option<BTreeMap<String, Option<String>>>,
@@ -96,14 +95,19 @@ enum OtherItem {
         arguments: String,
         id: Option<String>,
         status: Option<Status>,
+        caller: Option<Caller>,
+        #[schemars(extend("enum" = [false, null]))]
+        r#async: Option<bool>,
     },
     FunctionCallOutput {
         /// That of an earlier `function_call`.
         call_id: String,
         output: Content,
         name: Option<String>,
+        namespace: Option<String>,
         id: Option<String>,
         status: Option<Status>,
+        caller: Option<Caller>,
     },
     Reasoning {
         id: Option<String>,
@@ -112,6 +116,13 @@ enum OtherItem {
         content: Option<Vec<ReasoningPart>>,
         encrypted_content: Option<String>,
     },
+}
+
+/// Who called a function.
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum Caller {
+    Direct {},
 }
 
 #[derive(JsonSchema)]
@@ -167,6 +178,7 @@ struct PartText {
     #[schemars(length(max = 0))]
     annotations: Option<Vec<Value>>,
     logprobs: Option<Vec<Value>>,
+    prompt_cache_breakpoint: Option<CacheBreakpoint>,
 }
 
 #[derive(JsonSchema)]
@@ -305,7 +317,7 @@ enum Format {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct StreamOptions {
-    #[schemars(extend("enum" = [false, null]))]
+    /// Deltas get random letters in `obfuscation`, which bring them to one of few sizes.
     include_obfuscation: Option<bool>,
 }
 
@@ -315,12 +327,4 @@ enum Include {
     SealedReasoning,
     #[schemars(rename = "message.output_text.logprobs")]
     Logprobs,
-}
-
-#[derive(JsonSchema)]
-enum Retention {
-    #[schemars(rename = "in_memory")]
-    InMemory,
-    #[schemars(rename = "24h")]
-    Day,
 }

@@ -6,6 +6,7 @@ use super::items::{Change, Item, Items, Kind, Part, Status, Wire};
 use super::response::{Head, Response};
 use crate::error::Answer;
 use crate::openai::logprobs::ChatToken;
+use crate::openai::obfuscation::{self, Obfuscation};
 use crate::sse::{self, Encoder};
 
 /// Writes the events of a response that streams. Each has a number, one more than the one before.
@@ -14,6 +15,8 @@ pub(super) struct Events {
     items: Items,
     /// Number of the next event.
     number: u32,
+    /// Deltas are brought to one of few sizes.
+    obfuscates: bool,
 }
 
 /// An event; `B` is what its type has beside type and number.
@@ -72,6 +75,8 @@ pub(super) struct Growth<'a> {
     delta: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<&'a [ChatToken]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obfuscation: Option<Obfuscation>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -92,9 +97,9 @@ pub(super) struct DoneCall<'a> {
 }
 
 impl Events {
-    pub(super) fn new(head: Head) -> Self {
+    pub(super) fn new(head: Head, obfuscates: bool) -> Self {
         let items = Items::new(head.namespaces());
-        Self { head, items, number: 0 }
+        Self { head, items, number: 0, obfuscates }
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
@@ -110,10 +115,18 @@ impl Encoder for Events {
     fn event(&mut self, _choice: u32, event: Event, out: &mut Vec<u8>) {
         self.start(out);
         let (number, seals) = (&mut self.number, self.head.seals_reasoning());
+        let obfuscates = self.obfuscates;
         let last = matches!(&event, Event::Finished(end) if end.reason == FinishReason::Length);
         let finished = self.items.push(event, |change, (at, item)| match change {
             Change::Opened => opened(number, at, item, out),
-            Change::Grew(piece, from) => grew(number, at, item, (piece, from), out),
+            Change::Grew(piece, from) => {
+                let begin = out.len();
+                let obfuscation = Obfuscation::wanted(obfuscates);
+                grew(number, at, item, (piece, from), obfuscation, out);
+                if obfuscates {
+                    obfuscation::fill(out, begin);
+                }
+            }
             Change::Closed => closed(number, at, item, last, seals, out),
         });
         if let Some(finished) = finished {
@@ -146,13 +159,20 @@ fn opened(number: &mut u32, at: usize, item: &Item, out: &mut Vec<u8>) {
     }
 }
 
-fn grew(number: &mut u32, at: usize, item: &Item, (piece, from): (&str, usize), out: &mut Vec<u8>) {
+fn grew(
+    number: &mut u32,
+    at: usize,
+    item: &Item,
+    (piece, from): (&str, usize),
+    obfuscation: Option<Obfuscation>,
+    out: &mut Vec<u8>,
+) {
     let (name, logprobs) = match item.kind {
         Kind::Reasoning => ("response.reasoning_text.delta", None),
         Kind::Message => ("response.output_text.delta", Some(&item.logprobs[from..])),
         Kind::Call { .. } => ("response.function_call_arguments.delta", None),
     };
-    write(number, name, Growth { place: place(at, item), delta: piece, logprobs }, out);
+    write(number, name, Growth { place: place(at, item), delta: piece, logprobs, obfuscation }, out);
 }
 
 fn closed(number: &mut u32, at: usize, item: &Item, cut: bool, seals: bool, out: &mut Vec<u8>) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::native::apt;
 use crate::setup;
-use crate::shell::{Program, built, cargo, find_program};
+use crate::shell::{Profile, Program, built, cargo, find_program};
 use crate::{native, python};
 
 /// A measurement somebody can ask for.
@@ -14,6 +14,7 @@ struct Benchmark {
     name: &'static str,
     /// The example that measures, and those that it runs.
     examples: &'static [&'static str],
+    profile: Profile,
     /// Whether it measures something of Python beside ours.
     has_peer: bool,
     /// What it is told besides what the user says.
@@ -21,16 +22,24 @@ struct Benchmark {
 }
 
 const BENCHMARKS: [Benchmark; 3] = [
-    Benchmark { name: "decode", examples: &["decode_bench"], has_peer: true, arguments: |_| Ok(Vec::new()) },
+    Benchmark {
+        name: "decode",
+        examples: &["decode_bench"],
+        profile: Profile::Release,
+        has_peer: true,
+        arguments: |_| Ok(Vec::new()),
+    },
     Benchmark {
         name: "gate",
         examples: &["gate_bench", "fake_server"],
+        profile: Profile::Dist,
         has_peer: false,
         arguments: gate_arguments,
     },
     Benchmark {
         name: "api",
         examples: &["api_bench", "fake_server"],
+        profile: Profile::Dist,
         has_peer: false,
         arguments: |root| Ok(vec![fake_server(root)]),
     },
@@ -44,9 +53,10 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
         benchmark.ok_or_else(|| Error::Usage(format!("there is no benchmark `{name}`: {}", names())))?;
 
     setup::run(root, &setup::Options { tests: benchmark.has_peer, ..Default::default() })?;
-    let build = cargo(root).args(["build", "--release", "--workspace"]);
+    let build = cargo(root).args(["build", "--profile", benchmark.profile.name(), "--workspace"]);
     benchmark.examples.iter().fold(build, |build, example| build.args(["--example", example])).run()?;
-    let mut program = Program::new(built(root, &format!("examples/{}", benchmark.examples[0]))).dir(root);
+    let program = built(root, benchmark.profile, &format!("examples/{}", benchmark.examples[0]));
+    let mut program = Program::new(program).dir(root);
     if let Some(python) = benchmark.has_peer.then(|| python::find(root)).flatten() {
         program = program.env(python::VARIABLE, python);
     }
@@ -59,7 +69,7 @@ fn gate_arguments(root: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// The server with a decoder that costs nothing.
 fn fake_server(root: &Path) -> PathBuf {
-    built(root, "examples/fake_server")
+    built(root, Profile::Dist, "examples/fake_server")
 }
 
 /// The load generator, from the system or its packages.

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::shell::{Program, built, cargo};
+use crate::shell::{Profile, Program, built, cargo};
 use crate::{native, setup};
 
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -22,7 +22,7 @@ pub(crate) fn run(root: &Path, options: &setup::Options, args: &[String]) -> Res
     // The whole workspace decides about the features of what it depends on: for one package alone, cargo would
     // build half of it once more.
     cargo(root).args(["build", "--release", "--workspace", "--bin", "mlx-gate"]).run()?;
-    let binary = built(root, "mlx-gate");
+    let binary = built(root, Profile::Release, "mlx-gate");
     let host = value(args, "--host").unwrap_or_else(|| DEFAULT_HOST.into());
     let chosen = value(args, "--port").or_else(|| std::env::var("MLX_GATE_PORT").ok());
     let port = chosen.clone().unwrap_or_else(|| free_port(&host).to_string());

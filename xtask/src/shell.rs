@@ -101,10 +101,29 @@ pub(crate) fn cargo(root: &Path) -> Program {
     crate::native::CONFIGURED_ENV.iter().fold(program, |program, name| program.env_remove(name))
 }
 
-/// Where cargo puts a program, or `examples/NAME`, of the one profile.
-pub(crate) fn built(root: &Path, name: &str) -> PathBuf {
+/// How something is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// For work and tests.
+    Release,
+    /// As it is handed out: a fifth faster in the gate, and a quarter of an hour to build.
+    Dist,
+}
+
+impl Profile {
+    /// Its name in `Cargo.toml`, and that of its folder.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+}
+
+/// Where cargo puts a program, or `examples/NAME`.
+pub(crate) fn built(root: &Path, profile: Profile, name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    target.join("release").join(name)
+    target.join(profile.name()).join(name)
 }
 
 /// The first of these programs that stands in `PATH`.

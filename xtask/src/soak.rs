@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::setup;
-use crate::shell::{Program, built, cargo};
+use crate::shell::{Profile, Program, built, cargo};
 
 /// What can be soaked, with the example that does it.
 const SOAKS: [(&str, &str); 1] = [("swap", "soak_swap")];
@@ -20,5 +20,8 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
     cargo(root)
         .args(["build", "--release", "--workspace", "--bin", "mlx-gate", "--example", example])
         .run()?;
-    Program::new(built(root, &format!("examples/{example}"))).dir(root).args(args).run_with_stdout()
+    Program::new(built(root, Profile::Release, &format!("examples/{example}")))
+        .dir(root)
+        .args(args)
+        .run_with_stdout()
 }

@@ -36,13 +36,15 @@ impl Pace {
 pub(crate) struct Instance {
     pub(crate) store: Store<State>,
     pub(crate) inner: component::Instance,
+    /// What its imports are linked for. Where they may wait, it has a stack of its own in every call.
+    made_for: Pace,
     /// While it may be cut off; `None` between calls.
     running: Option<Running>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Instance {
-    /// Instantiates, as soon as there is a slot. `pace` is that of the component's own `start` functions.
+    /// Instantiates, as soon as there is a slot. The component is linked for calls of this pace.
     pub(crate) async fn new(
         sandbox: &Sandbox,
         component: &InstancePre<State>,
@@ -66,17 +68,26 @@ impl Instance {
         };
         store.data_mut().run_directly(None);
         match inner {
-            Ok(inner) => Ok(Self { store, inner, running, _slot: slot }),
+            Ok(inner) => Ok(Self { store, inner, made_for: pace, running, _slot: slot }),
             Err(error) => Err(explain(&error, store.data())),
         }
     }
 
-    /// Starts the clock of the next call, and says what its messages must not hold.
-    pub(crate) fn begin(&mut self, sandbox: &Sandbox, bounds: Bounds, credentials: Vec<Secret>, pace: Pace) {
+    /// Starts the clock of the next call, and says what its messages must not hold. Returns how the call will be made: in this
+    /// way, if the instance is made for it.
+    pub(crate) fn begin(
+        &mut self,
+        sandbox: &Sandbox,
+        bounds: Bounds,
+        credentials: Vec<Secret>,
+        pace: Pace,
+    ) -> Pace {
+        let pace = if self.made_for == Pace::Yielding { Pace::Yielding } else { pace };
         self.running.get_or_insert_with(|| sandbox.ticker.running());
         self.store.data_mut().begin(bounds, credentials);
         self.store.data_mut().run_directly(pace.time());
         self.store.set_epoch_deadline(1);
+        pace
     }
 
     /// How the call is to be made.

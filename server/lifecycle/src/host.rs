@@ -8,6 +8,7 @@ use wasmtime::ResourceLimiter;
 
 use wasi::Wasi;
 
+pub(crate) mod at_once;
 mod basic;
 mod crypto;
 mod http;
@@ -18,7 +19,6 @@ mod output;
 mod services;
 mod wasi;
 
-pub(crate) use kv::link_at_once;
 pub(crate) use services::Services;
 
 /// What belongs to one instance: its bounds, and what host functions have to know of the call.
@@ -39,6 +39,8 @@ pub(crate) struct State {
     configuring: bool,
     /// Whether the call has done something that it would do again if it were made once more.
     has_acted: bool,
+    /// Whether the host had to wait, in a call that cannot.
+    has_to_wait: bool,
     /// What the call has waited for granted I/O.
     waited: Duration,
     /// Messages the call may still log.
@@ -77,6 +79,7 @@ impl State {
             refused_memory: None,
             configuring: false,
             has_acted: false,
+            has_to_wait: false,
             waited: Duration::ZERO,
             messages_left: MESSAGES,
             credentials: Vec::new(),
@@ -91,6 +94,7 @@ impl State {
         self.deadline = Instant::now() + bounds.time;
         self.refused_memory = None;
         self.has_acted = false;
+        self.has_to_wait = false;
         self.waited = Duration::ZERO;
         self.messages_left = MESSAGES;
         self.credentials = credentials;
@@ -141,6 +145,11 @@ impl State {
     /// Whether anybody but the plugin can tell that the call was made.
     pub(crate) fn has_acted(&self) -> bool {
         self.has_acted
+    }
+
+    /// Whether it failed because the host had to wait.
+    pub(crate) fn has_to_wait(&self) -> bool {
+        self.has_to_wait
     }
 
     /// Waits for granted I/O. The wait is not the plugin's time.

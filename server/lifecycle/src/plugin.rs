@@ -36,8 +36,9 @@ pub(crate) struct Plugin {
     code: Arc<Code>,
     sandbox: Arc<Sandbox>,
     services: Arc<Services>,
-    /// What a fresh instance is made from.
-    component: InstancePre<State>,
+    /// What a fresh instance is made from, by the pace of its calls: in one for direct calls the host cannot wait.
+    yielding: InstancePre<State>,
+    direct: InstancePre<State>,
     guest: Guest,
     /// The configuration, where it could not be made part of the component.
     configuration: Option<Configuration>,
@@ -58,6 +59,8 @@ struct Failed {
     failure: Failure,
     /// Whether it did something all the same.
     has_acted: bool,
+    /// Whether it may well do better on a stack of its own, or with more time.
+    may_do_better: bool,
 }
 
 impl From<Failed> for Failure {
@@ -140,7 +143,7 @@ impl Plugin {
         call: &C,
     ) -> Result<(C::Answer, Instance), Failure> {
         match self.call_once(kept.or_else(|| self.stock.take()), call, self.pacing.pace()).await {
-            Err(Failed { failure: Failure::Timeout(_), has_acted: false }) => {
+            Err(Failed { has_acted: false, may_do_better: true, .. }) => {
                 self.call_once(None, call, Pace::Yielding).await
             }
             result => result,
@@ -216,9 +219,13 @@ impl Plugin {
     ) -> Result<(C::Answer, Instance), Failed> {
         let mut instance = match kept {
             Some(instance) => instance,
-            None => self.instance(pace).await.map_err(|failure| Failed { failure, has_acted: false })?,
+            None => self.instance(pace).await.map_err(|failure| Failed {
+                failure,
+                has_acted: false,
+                may_do_better: true,
+            })?,
         };
-        instance.begin(&self.sandbox, self.bounds(), call.secrets(), pace);
+        let pace = instance.begin(&self.sandbox, self.bounds(), call.secrets(), pace);
         let answer = self.sandbox.bounded(self.limits.call, call.make(&self.guest, &mut instance)).await;
         match answer {
             Ok(answer) => {
@@ -226,10 +233,12 @@ impl Plugin {
                 Ok((answer, instance))
             }
             Err(failure) => {
-                if pace == Pace::Direct && matches!(failure, Failure::Timeout(_)) {
+                let state = instance.store.data();
+                let may_do_better = matches!(failure, Failure::Timeout(_)) || state.has_to_wait();
+                if pace == Pace::Direct && may_do_better {
                     self.pacing.distrust();
                 }
-                Err(Failed { failure, has_acted: instance.store.data().has_acted() })
+                Err(Failed { failure, has_acted: state.has_acted(), may_do_better })
             }
         }
     }
@@ -245,7 +254,11 @@ impl Plugin {
     async fn instance(&self, pace: Pace) -> Result<Instance, Failure> {
         let bounds = Bounds { time: self.limits.configure, ..self.bounds() };
         let state = State::new(self.name.clone(), self.services.clone(), bounds);
-        let mut instance = Instance::new(&self.sandbox, &self.component, state, pace).await?;
+        let component = match pace {
+            Pace::Direct => &self.direct,
+            Pace::Yielding => &self.yielding,
+        };
+        let mut instance = Instance::new(&self.sandbox, component, state, pace).await?;
         if let Some(configuration) = &self.configuration {
             self.guest.configure(&mut instance, configuration).await?.map_err(|message| {
                 Failure::Trap(format!("`configure` failed: {}", answer::text(&message)))

@@ -1,10 +1,5 @@
 //! `kv`: the plugin's own key-value space.
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
-use wasmtime::component::Linker;
-
 use super::State;
 use crate::bindings::v0_1::mlx_gate::plugin::kv::{self as v0_1, Counted, Error, Host, Taken};
 use crate::kv::{self, Bucket, Change, LONGEST_KEY, LONGEST_VALUE, Store};
@@ -83,39 +78,6 @@ impl Host for State {
             Ok(()) => space.adjust(&key, bucket, amount).await.map(Taken::from).map_err(Error::from),
             Err(error) => Err(error),
         })
-    }
-}
-
-/// Links the functions of a space that answers at once: components that import nothing else that has to be waited for can then
-/// be called without a stack of their own.
-pub(crate) fn link_at_once(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    let mut kv = linker.instance("mlx-gate:plugin/kv@0.1.0")?;
-    kv.func_wrap("get", |mut store, (key,): (String,)| at_once(store.data_mut().get(key)))?;
-    kv.func_wrap("put", |mut store, (key, value, ttl_ms): (String, Vec<u8>, Option<u64>)| {
-        at_once(store.data_mut().put(key, value, ttl_ms))
-    })?;
-    kv.func_wrap("delete", |mut store, (key,): (String,)| at_once(store.data_mut().delete(key)))?;
-    kv.func_wrap(
-        "increment",
-        |mut store, (key, by, at_most, ttl_ms): (String, i64, Option<i64>, Option<u64>)| {
-            at_once(store.data_mut().increment(key, by, at_most, ttl_ms))
-        },
-    )?;
-    kv.func_wrap("take", |mut store, (key, bucket, amount): (String, v0_1::Bucket, u64)| {
-        at_once(store.data_mut().take(key, bucket, amount))
-    })?;
-    kv.func_wrap("adjust", |mut store, (key, bucket, amount): (String, v0_1::Bucket, i64)| {
-        at_once(store.data_mut().adjust(key, bucket, amount))
-    })
-}
-
-/// An answer that is there already.
-fn at_once<T>(answer: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<(T,)> {
-    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Ok((answer?,)),
-        Poll::Pending => {
-            wasmtime::bail!("the space has to be waited for, and was linked as one that has not")
-        }
     }
 }
 

@@ -77,9 +77,15 @@ impl Services {
         })
     }
 
-    /// Whether the key-value space does not have to be waited for.
-    pub(crate) fn answer_at_once(&self) -> bool {
-        self.kv.answers_at_once()
+    /// Whether a plugin that imports this interface can be called where nothing can be waited for. An interface that is not
+    /// granted says so at once; a key set is there already, as a rule.
+    pub(crate) fn answers_at_once(&self, interface: &str) -> bool {
+        match interface {
+            "kv" => self.kv.answers_at_once(),
+            "http" => self.grants.http.is_empty(),
+            "output" => self.output.is_none(),
+            _ => true,
+        }
     }
 
     /// What is granted.

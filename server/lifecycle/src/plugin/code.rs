@@ -88,7 +88,7 @@ pub(super) struct Inspected {
     pub(super) phases: Vec<Phase>,
     /// The interfaces it imports that need a grant.
     pub(super) grantable: Vec<String>,
-    /// Whether it imports functions that have to be waited for, whatever stands behind them.
+    /// Whether it imports functions that always have to be waited for.
     pub(super) waits: bool,
 }
 
@@ -125,14 +125,13 @@ pub(super) fn inspect(engine: &Engine, component: &Component) -> Result<Inspecte
     Ok(Inspected { version, phases, grantable, waits })
 }
 
-/// Whether functions of this import have to be waited for. Those of `kv` are, where the space is not in this process.
+/// Whether this import has functions that always have to be waited for: of our own, the one that checks passwords.
 fn waits(engine: &Engine, import: &str, item: &ComponentItem) -> bool {
     match (interface(import), item) {
-        (Some("types" | "host" | "kv"), _) => false,
         (Some("crypto"), ComponentItem::ComponentInstance(functions)) => {
             functions.exports(engine).any(|(name, _)| name == "verify-password")
         }
-        _ => true,
+        (ours, _) => ours.is_none(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::snapshot::{Code, blocking};
 use super::stock::Stock;
 use super::{Inspection, Plugin, code};
 use crate::cache::Decisions;
+use crate::call::Pace;
 use crate::grants::Wanted;
 use crate::guest::{Configuration, Guest};
 use crate::host::Services;
@@ -151,16 +152,18 @@ impl Prepared {
         let is_reused = host.isolation(captured.is_some(), &code.description.name) == Isolation::Reuse;
         let decides_by_credentials = code.inspected.phases.contains(&Phase::Authenticate)
             && !code.description.credential_headers.is_empty();
-        let pacing = Pacing::new(!code.inspected.waits && services.answer_at_once());
-        let component =
-            code.sandbox().linker(code.inspected.version, pacing.pace()).instantiate_pre(&component)?;
+        let answer_at_once = code.inspected.grantable.iter().all(|name| services.answers_at_once(name));
+        let pacing = Pacing::new(answer_at_once && !code.inspected.waits);
+        let linked = |pace| code.sandbox().linker(code.inspected.version, pace).instantiate_pre(&component);
+        let (yielding, direct) = (linked(Pace::Yielding)?, linked(Pace::Direct)?);
         let plugin = Plugin {
             name: code.description.name.as_str().into(),
-            guest: Guest::new(code.inspected.version, &component, &code.inspected.phases)?,
+            guest: Guest::new(code.inspected.version, &yielding, &code.inspected.phases)?,
             sandbox: code.sandbox().clone(),
             services,
             code,
-            component,
+            yielding,
+            direct,
             configuration: captured.is_none().then_some(configuration),
             captured,
             limits,

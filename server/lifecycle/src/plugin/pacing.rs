@@ -8,7 +8,7 @@ const DISTRUST: Duration = Duration::from_secs(1);
 
 /// How a plugin is to be called.
 pub(super) struct Pacing {
-    /// Whether it can be called on the thread's own stack: nothing it imports has to be waited for.
+    /// Whether it can be called on the thread's own stack: what it imports answers at once, as a rule.
     can_be_direct: bool,
     since: Instant,
     /// When it may be called so again, in milliseconds since then.

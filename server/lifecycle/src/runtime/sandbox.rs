@@ -10,7 +10,7 @@ use super::ticker::Ticker;
 use crate::bindings::v0_1::mlx_gate::plugin as v0_1;
 use crate::call::Pace;
 use crate::guest::Version;
-use crate::host::{LONGEST_WAIT, Room, State, link_at_once};
+use crate::host::{LONGEST_WAIT, Room, State, at_once};
 use crate::restocking::Restocking;
 use crate::{Error, Failure};
 
@@ -47,7 +47,7 @@ pub(crate) struct Sandbox {
     pub(crate) engine: Engine,
     /// What plugins built for version 0.1 of the interface may call.
     v0_1: Linker<State>,
-    /// The same without waiting for the key-value space.
+    /// The same for calls that cannot wait.
     v0_1_at_once: Linker<State>,
     pub(crate) ticker: Ticker,
     /// One permit for each instance. A request waits for its turn rather than failing.
@@ -102,9 +102,8 @@ impl Sandbox {
 
     fn around(engine: Engine, slots: u32, wasi: bool) -> Result<Self, Error> {
         let linker =
-            |kv: Link| linker_v0_1(&engine, wasi, kv).map_err(|error| Error::Runtime(format!("{error:#}")));
-        let v0_1 = linker(|linker| v0_1::kv::add_to_linker::<_, HasSelf<State>>(linker, |state| state))?;
-        let v0_1_at_once = linker(link_at_once)?;
+            |pace| linker_v0_1(&engine, wasi, pace).map_err(|error| Error::Runtime(format!("{error:#}")));
+        let (v0_1, v0_1_at_once) = (linker(Pace::Yielding)?, linker(Pace::Direct)?);
         let ticker = Ticker::start(&engine, Duration::from_millis(1))
             .map_err(|error| Error::Runtime(format!("no thread for the clock: {error}")))?;
         let slots_in_all = slots as usize;
@@ -174,17 +173,19 @@ impl Sandbox {
     }
 }
 
-/// Links an interface.
-type Link = fn(&mut Linker<State>) -> wasmtime::Result<()>;
-
-fn linker_v0_1(engine: &Engine, wasi: bool, kv: Link) -> wasmtime::Result<Linker<State>> {
+fn linker_v0_1(engine: &Engine, wasi: bool, pace: Pace) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     v0_1::host::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     v0_1::crypto::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    kv(&mut linker)?;
-    v0_1::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    v0_1::jwks::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    v0_1::output::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    match pace {
+        Pace::Direct => at_once::link(&mut linker)?,
+        Pace::Yielding => {
+            v0_1::kv::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+            v0_1::http::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+            v0_1::jwks::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+            v0_1::output::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+        }
+    }
     if wasi {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     }

@@ -29,6 +29,9 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })
 }
 
+/// What `increment` takes: key, addend, bound, time to live.
+type Increment = (String, i64, Option<i64>, Option<u64>);
+
 fn link_kv(interface: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     interface.func_wrap("get", |store, (key,): (String,)| {
         at_once(store, async |state| kv::Host::get(state, key).await)
@@ -39,7 +42,6 @@ fn link_kv(interface: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     interface.func_wrap("delete", |store, (key,): (String,)| {
         at_once(store, async |state| kv::Host::delete(state, key).await)
     })?;
-    type Increment = (String, i64, Option<i64>, Option<u64>);
     interface.func_wrap("increment", |store, (key, by, at_most, ttl_ms): Increment| {
         at_once(store, async |state| kv::Host::increment(state, key, by, at_most, ttl_ms).await)
     })?;

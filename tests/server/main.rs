@@ -23,6 +23,7 @@ mod logs;
 mod markers;
 mod rate_limit;
 mod requests;
+mod schemas;
 mod shutdown;
 mod startup;
 mod structured;

@@ -3,6 +3,7 @@
 mod answers;
 mod budgets;
 mod calls;
+mod generated;
 mod refusals;
 mod schemas;
 mod setting;

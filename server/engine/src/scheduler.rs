@@ -17,6 +17,7 @@ mod queue;
 mod row;
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -50,8 +51,11 @@ pub(crate) struct Scheduler {
     limits: Limits,
     models: Vec<Model>,
     queue: Queue,
+    /// Bytes of keys and values of all rows.
     kv_bytes: u64,
     encoders: Encoders,
+    /// Since when a batch of texts waits for memory.
+    texts_wait: Option<Instant>,
 }
 
 /// A decoder and its rows, oldest first.
@@ -63,7 +67,14 @@ struct Model {
 impl Scheduler {
     pub(crate) fn new(limits: Limits, decoders: Vec<Box<dyn Decoder>>) -> Self {
         let models = decoders.into_iter().map(|decoder| Model { decoder, rows: Vec::new() }).collect();
-        Self { limits, models, queue: Queue::default(), kv_bytes: 0, encoders: Encoders::default() }
+        Self {
+            limits,
+            models,
+            queue: Queue::default(),
+            kv_bytes: 0,
+            encoders: Encoders::default(),
+            texts_wait: None,
+        }
     }
 
     /// With models that read texts whole.
@@ -92,13 +103,14 @@ impl Scheduler {
     pub(crate) fn tick(&mut self) -> Result<(), DeviceLost> {
         self.queue.forget_cancelled();
         self.settle()?;
-        self.admit()?;
+        let waits = self.admit()?;
         for model in &mut self.models {
             let branches = model.step(self.limits.prefill_chunk)?;
             self.queue.push_branches(branches);
         }
         self.settle()?;
-        self.encoders.tick(Instant::now());
+        let room = self.limits.kv_bytes.saturating_sub(self.kv_bytes + self.encoders.kv_bytes());
+        self.texts_wait = self.encoders.tick(Instant::now(), room, waits);
         Ok(())
     }
 
@@ -135,20 +147,30 @@ impl Scheduler {
         Ok(())
     }
 
-    fn admit(&mut self) -> Result<(), DeviceLost> {
-        let Self { limits, models, queue, kv_bytes, .. } = self;
+    /// Gives rows to those who wait, as far as rows and memory allow. Returns since when the one waits that has no memory.
+    ///
+    /// Rows and texts take their memory from one budget: where both wait for it, who came first is first.
+    fn admit(&mut self) -> Result<Option<Instant>, DeviceLost> {
+        let Self { limits, models, queue, kv_bytes, encoders, texts_wait } = self;
         let now = Instant::now();
+        let blocked = Cell::new(None);
         loop {
+            let used = *kv_bytes + encoders.kv_bytes();
             let next = queue.take_next(now, |entry| {
-                let fits = kv_bytes.saturating_add(entry.kv_bytes()) <= limits.kv_bytes;
+                let fits = used.saturating_add(entry.kv_bytes()) <= limits.kv_bytes
+                    && texts_wait.is_none_or(|since| entry.queued() <= since);
                 match entry {
                     _ if models[entry.model()].rows.len() >= limits.rows => Fit::Waits,
                     _ if fits => Fit::Now,
                     Entry::Branch(_) => Fit::Waits,
-                    Entry::Job(_) => Fit::Blocks,
+                    Entry::Job(_) => {
+                        blocked.set(Some(entry.queued()));
+                        Fit::Blocks
+                    }
                 }
             });
-            let Some(entry) = next else { return Ok(()) };
+            let Some(entry) = next else { return Ok(blocked.get()) };
+            blocked.set(None);
             *kv_bytes += entry.kv_bytes();
             models[entry.model()].open(entry)?;
         }

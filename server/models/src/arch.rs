@@ -57,13 +57,14 @@ impl Geometry {
 
 /// A model on the device.
 pub(crate) trait Model {
-    /// Appends tokens, of shape `[1, tokens]`, to a row. Returns their hidden states `[1, tokens, features]`.
+    /// Appends tokens, of shape `[rows, tokens]`, to one row or several of the same length. Returns their hidden states
+    /// `[rows, tokens, features]`.
     fn forward(&self, tokens: &Array, cache: &mut Cache) -> MlxResult<Array>;
 
     /// The hidden states as the output layer sees them, which are those that embeddings are made of.
     fn normalize(&self, hidden: &Array) -> MlxResult<Array>;
 
-    /// The logits `[1, tokens, vocabulary]` that follow from hidden states `[1, tokens, features]`.
+    /// The logits `[rows, tokens, vocabulary]` that follow from hidden states `[rows, tokens, features]`.
     fn logits(&self, hidden: &Array) -> MlxResult<Array>;
 
     /// Bytes of one number in keys and values.

@@ -67,13 +67,13 @@ impl Heads {
         i64::from(self.keys) * i64::from(self.dim)
     }
 
-    /// Splits `[1, tokens, heads * dim]` into `[1, tokens, heads, dim]`.
+    /// Splits `[rows, tokens, heads * dim]` into `[rows, tokens, heads, dim]`.
     pub(crate) fn split(self, x: &Array) -> Result<Array> {
-        x.reshape(&[1, x.dim(1), -1, self.dim])
+        x.reshape(&[x.dim(0), x.dim(1), -1, self.dim])
     }
 
-    /// Attention of new tokens over the row, theirs included. Takes queries, keys and values as `[1, tokens, heads, dim]`
-    /// before positions are encoded, and returns `[1, tokens, heads * dim]`.
+    /// Attention of new tokens over the row, theirs included. Takes queries, keys and values as `[rows, tokens, heads, dim]`
+    /// before positions are encoded, and returns `[rows, tokens, heads * dim]`.
     pub(crate) fn attend(
         self,
         (queries, keys, values): (&Array, &Array, &Array),
@@ -81,7 +81,7 @@ impl Heads {
         span: &Span,
         cache: &mut LayerCache,
     ) -> Result<Array> {
-        let tokens = queries.dim(1);
+        let (rows, tokens) = (queries.dim(0), queries.dim(1));
         let by_head = |x: &Array| x.transpose_axes(&[0, 2, 1, 3]);
         let queries = rope.forward(&by_head(queries)?, span.offset)?;
         let keys = rope.forward(&by_head(keys)?, span.offset)?;
@@ -95,6 +95,6 @@ impl Heads {
             }
             Mask::Explicit(mask) => scaled_dot_product_attention(queries, keys, values, scale, mask, None),
         }?;
-        by_head(&attended)?.reshape(&[1, tokens, self.queries * self.dim])
+        by_head(&attended)?.reshape(&[rows, tokens, self.queries * self.dim])
     }
 }

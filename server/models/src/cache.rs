@@ -37,7 +37,7 @@ impl Cache {
     }
 }
 
-/// Keys and values of one layer: `[1, heads, capacity, head_dim]` each.
+/// Keys and values of one layer: `[rows, heads, capacity, head_dim]` each.
 ///
 /// A layer with a sliding window keeps everything too, and attends to the window's part of it: memory is spent so that a
 /// row can be trimmed to any length.
@@ -47,7 +47,7 @@ pub(crate) struct LayerCache {
 }
 
 impl LayerCache {
-    /// Puts the keys and values of new tokens, `[1, heads, tokens, head_dim]`, behind the first `offset` ones. Returns
+    /// Puts the keys and values of new tokens, `[rows, heads, tokens, head_dim]`, behind the first `offset` ones. Returns
     /// those of tokens `from` to the end.
     pub(crate) fn append(
         &mut self,

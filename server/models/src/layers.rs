@@ -140,7 +140,7 @@ impl Embedding {
         Self { weight }
     }
 
-    /// Looks tokens up: `[1, tokens]` to `[1, tokens, features]`.
+    /// Looks tokens up: `[rows, tokens]` to `[rows, tokens, features]`.
     pub(crate) fn forward(&self, tokens: &Array) -> Result<Array> {
         match &self.weight {
             Matrix::Dense { weight, .. } => weight.take_axis(tokens, 0),

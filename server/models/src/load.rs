@@ -283,8 +283,8 @@ impl LoadedModel {
                     vocab_size,
                     context_length,
                     kv_bytes_per_token: geometry.kv_bytes_per_token(model.activation_bytes()),
-                    // It reads one text after the other, so there is nothing in a batch for it.
-                    batch_tokens: 1,
+                    // One piece of work. More would take memory for keys and values, and gain nothing.
+                    batch_tokens: prefill_chunk,
                     output: limits.embedding(&modules),
                 };
                 let (layers, chunk) = (geometry.layers as usize, prefill_chunk as usize);

@@ -173,7 +173,7 @@ impl Rope {
         rope
     }
 
-    /// Rotates `[1, heads, tokens, dimensions]`, whose first token stands at position `offset`.
+    /// Rotates `[rows, heads, tokens, dimensions]`, whose first token stands at position `offset`.
     pub(crate) fn forward(&self, x: &Array, offset: i32) -> Result<Array> {
         let rotate = |x: &Array| {
             fast::rope(

@@ -44,10 +44,23 @@ impl Encoders {
         self.0.iter().all(|texts| texts.jobs.is_empty() && texts.running.is_none())
     }
 
-    pub(super) fn tick(&mut self, now: Instant) {
+    /// Bytes of keys and values of the batches that are being read.
+    pub(super) fn kv_bytes(&self) -> u64 {
+        self.0.iter().map(Texts::kv_bytes).sum()
+    }
+
+    /// Does a piece of work in each encoder. A batch that keeps keys and values begins where these fit into `room`, and where
+    /// nobody waits for the same memory since before its texts came. Returns since when the first waits that does not fit.
+    pub(super) fn tick(&mut self, now: Instant, mut room: u64, waits: Option<Instant>) -> Option<Instant> {
+        let mut first = None;
         for texts in &mut self.0 {
-            texts.tick(now);
+            let before = texts.kv_bytes();
+            match texts.tick(now, room, waits) {
+                Turn::Done => room = room.saturating_sub(texts.kv_bytes().saturating_sub(before)),
+                Turn::NoMemory(since) => first = Some(first.map_or(since, |first: Instant| first.min(since))),
+            }
         }
+        first
     }
 
     pub(super) fn fail_all(&mut self, error: &EngineError) {
@@ -60,13 +73,28 @@ impl Encoders {
     }
 }
 
+/// What came of an encoder's turn.
+enum Turn {
+    /// It did what it could.
+    Done,
+    /// A batch whose first text came then has no room for its keys and values.
+    NoMemory(Instant),
+}
+
+/// A batch that is being read.
+struct Running {
+    /// Whose texts: the job's id, and which of its texts.
+    owners: Vec<(u64, usize)>,
+    /// What keys and values take at most.
+    kv_bytes: u64,
+}
+
 /// An encoder and what it has to read.
 struct Texts {
     encoder: Box<dyn Encoder>,
     /// In the order in which they came.
     jobs: Vec<Pending>,
-    /// Whose texts are being read: the job's id, and which of its texts.
-    running: Option<Vec<(u64, usize)>>,
+    running: Option<Running>,
     next_id: u64,
 }
 
@@ -129,18 +157,24 @@ impl Texts {
         self.next_id += 1;
     }
 
+    fn kv_bytes(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.kv_bytes)
+    }
+
     /// Does one piece of the batch that is being read, or of the next one.
-    fn tick(&mut self, now: Instant) {
+    fn tick(&mut self, now: Instant, room: u64, waits: Option<Instant>) -> Turn {
         self.jobs.retain(|job| !job.answer.is_closed());
         if let Some(running) = &self.running
-            && !running.iter().any(|(id, _)| self.jobs.iter().any(|job| job.id == *id))
+            && !running.owners.iter().any(|(id, _)| self.jobs.iter().any(|job| job.id == *id))
         {
             self.running = None;
             // An encoder that panics here fails the next batch too, which is when somebody hears of it.
             let _ = guarded(|| self.encoder.abandon());
         }
-        if self.running.is_none() && !self.begin(now) {
-            return;
+        if self.running.is_none()
+            && let Some(turn) = self.begin(now, room, waits)
+        {
+            return turn;
         }
         let outcome = guarded(|| self.encoder.advance());
         match outcome {
@@ -149,13 +183,14 @@ impl Texts {
             Ok(Err(Error(message))) => self.fail_running(&message),
             Err(Panicked(message)) => self.fail_running(&format!("the encoder panicked: {message}")),
         }
+        Turn::Done
     }
 
-    /// Begins the next batch; whether there is one.
+    /// Begins the next batch. `Some` where it did not, and why.
     ///
     /// The job whose turn it is decides how long its texts are: its longest. Texts of about that length, its own first and
     /// then those of others, fill the batch up, so that little of it is padding.
-    fn begin(&mut self, now: Instant) -> bool {
+    fn begin(&mut self, now: Instant, room: u64, waits: Option<Instant>) -> Option<Turn> {
         let turn = |job: &Pending| {
             CLASSES.iter().position(|class| *class == class_of(job.priority, job.queued, now))
         };
@@ -163,10 +198,19 @@ impl Texts {
             (0..self.jobs.len()).filter(|&at| !self.jobs[at].waiting.is_empty()).collect();
         // Sorting is stable, so that inside a class the first that came is the first.
         order.sort_by_key(|&at| turn(&self.jobs[at]));
-        let Some(longest) = order.first().map(|&at| self.jobs[at].waiting[0].1.tokens.len()) else {
-            return false;
-        };
-        let most = (self.encoder.facts().batch_tokens as usize / longest.max(1)).max(1);
+        let Some(&next) = order.first() else { return Some(Turn::Done) };
+        let (longest, queued) = (self.jobs[next].waiting[0].1.tokens.len(), self.jobs[next].queued);
+        let facts = self.encoder.facts();
+        // Filled up, each text takes as much as the longest.
+        let each = (longest as u64).saturating_mul(facts.kv_bytes_per_token);
+        let affordable = room.checked_div(each).map_or(usize::MAX, |texts| texts as usize);
+        if each > 0 && waits.is_some_and(|since| since < queued) {
+            return Some(Turn::Done);
+        }
+        if affordable == 0 {
+            return Some(Turn::NoMemory(queued));
+        }
+        let most = (facts.batch_tokens as usize / longest.max(1)).max(1).min(affordable);
         let (mut owners, mut batch) = (Vec::new(), Vec::new());
         for at in order {
             let job = &mut self.jobs[at];
@@ -178,19 +222,20 @@ impl Texts {
                 break;
             }
         }
-        self.running = Some(owners);
+        let kv_bytes = each.saturating_mul(owners.len() as u64);
+        self.running = Some(Running { owners, kv_bytes });
         let outcome = guarded(|| self.encoder.begin(batch));
         match outcome {
-            Ok(Ok(())) => return true,
+            Ok(Ok(())) => return None,
             Ok(Err(Error(message))) => self.fail_running(&message),
             Err(Panicked(message)) => self.fail_running(&format!("the encoder panicked: {message}")),
         }
-        false
+        Some(Turn::Done)
     }
 
     /// Hands out the vectors of the batch.
     fn take(&mut self, vectors: Vec<Vec<f32>>) {
-        let owners = self.running.as_ref().map_or(0, Vec::len);
+        let owners = self.running.as_ref().map_or(0, |running| running.owners.len());
         if vectors.len() != owners {
             let given = vectors.len();
             return self.fail_running(&format!("the encoder gave {given} vectors for {owners} texts"));
@@ -198,7 +243,8 @@ impl Texts {
         if vectors.iter().flatten().any(|number| !number.is_finite()) {
             return self.fail_running("the encoder gave numbers that are not finite");
         }
-        for ((id, place), vector) in self.running.take().unwrap_or_default().into_iter().zip(vectors) {
+        let owners = self.running.take().map(|running| running.owners).unwrap_or_default();
+        for ((id, place), vector) in owners.into_iter().zip(vectors) {
             let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) else { continue };
             job.vectors[place] = vector;
             job.left -= 1;
@@ -210,7 +256,7 @@ impl Texts {
 
     /// Ends the jobs that have a text in the batch.
     fn fail_running(&mut self, message: &str) {
-        let running = self.running.take().unwrap_or_default();
+        let running = self.running.take().map(|running| running.owners).unwrap_or_default();
         tracing::error!(
             texts = running.len(),
             cause = message,

@@ -46,11 +46,19 @@ impl Entry {
         }
     }
 
-    fn class(&self, now: Instant) -> Priority {
+    pub(super) fn queued(&self) -> Instant {
         match self {
-            Self::Job(job) => class_of(job.priority, job.queued, now),
-            Self::Branch(Branch { family, .. }) => class_of(family.priority, family.queued, now),
+            Self::Job(job) => job.queued,
+            Self::Branch(branch) => branch.family.queued,
         }
+    }
+
+    fn class(&self, now: Instant) -> Priority {
+        let priority = match self {
+            Self::Job(job) => job.priority,
+            Self::Branch(branch) => branch.family.priority,
+        };
+        class_of(priority, self.queued(), now)
     }
 
     fn is_cancelled(&self) -> bool {

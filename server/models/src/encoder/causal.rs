@@ -1,36 +1,37 @@
-use std::collections::VecDeque;
-
 use mlx_gate_core::Encoder;
 use mlx_gate_core::encoder::{Error, Facts, Text};
 use mlx_rs::error::Result as MlxResult;
 use mlx_rs::ops::indexing::TryIndexOp;
 use mlx_rs::{Array, transforms};
 
-use super::{Modules, device, host};
+use super::{Batch, Modules, device, host};
 use crate::arch::Model;
 use crate::cache::Cache;
 
-/// A decoder whose hidden states are pooled. It reads one text after the other, as it would read prompts; a piece of its
-/// work is one chunk of a text.
+/// A decoder whose hidden states are pooled. It reads a batch as it would read prompts, side by side; a piece of its work is a
+/// chunk of each.
+///
+/// Short texts are filled up at their ends, and there it needs no mask: a token sees those before it, so no token of a text
+/// sees what is behind its end.
 pub(crate) struct CausalEncoder {
     model: Box<dyn Model>,
     /// Layers with keys and values.
     layers: usize,
-    /// Most tokens in one piece.
+    /// Most tokens in one piece, all texts together.
     chunk: usize,
     facts: Facts,
     modules: Modules,
-    waiting: VecDeque<Text>,
-    reading: Option<Reading>,
-    done: Vec<Vec<f32>>,
+    running: Option<Running>,
 }
 
-/// A text that is being read.
-struct Reading {
-    text: Text,
+/// A batch that is being read.
+struct Running {
+    batch: Batch,
+    /// `[texts, tokens]`.
+    tokens: Array,
     cache: Cache,
-    /// Hidden states `[tokens, features]` of all tokens read, or of the last chunk where the others do not count.
-    hidden: Vec<f32>,
+    /// For each text hidden states `[tokens, features]` of all tokens read, or of the last one where the others do not count.
+    hidden: Vec<Vec<f32>>,
 }
 
 impl CausalEncoder {
@@ -41,39 +42,57 @@ impl CausalEncoder {
         facts: Facts,
         modules: Modules,
     ) -> Self {
-        let (waiting, done) = (VecDeque::new(), Vec::new());
-        Self { model, layers, chunk, facts, modules, waiting, reading: None, done }
+        Self { model, layers, chunk, facts, modules, running: None }
     }
 
-    /// Reads a chunk of the text; whether it was the last.
-    fn read(&self, reading: &mut Reading) -> Result<bool, Error> {
-        let start = reading.cache.length.unsigned_abs() as usize;
-        let end = reading.text.tokens.len().min(start + self.chunk);
-        let is_last = end == reading.text.tokens.len();
-        let hidden =
-            self.forward(&reading.text.tokens[start..end], is_last, &mut reading.cache).map_err(device)?;
-        if let Some(hidden) = hidden {
-            reading.hidden.append(&mut host(&hidden)?);
+    /// Reads the next chunk of each text; whether it was the last.
+    fn read(&self, running: &mut Running) -> Result<bool, Error> {
+        let Running { batch, tokens, cache, hidden } = running;
+        let start = cache.length.unsigned_abs() as usize;
+        let end = batch.width.min(start + (self.chunk / batch.texts.len()).max(1));
+        // Where each text's tokens stand that count for its vector.
+        let counting: Vec<_> = batch.texts.iter().map(|text| self.counting(text, start, end)).collect();
+        let columns = tokens.try_index((.., start as i32..end as i32)).map_err(device)?;
+        let found = self.forward(&columns, &counting, end - start, cache).map_err(device)?;
+        let numbers = found.map(|found| host(&found)).transpose()?.unwrap_or_default();
+        let mut numbers = numbers.as_slice();
+        for (hidden, counting) in hidden.iter_mut().zip(counting) {
+            let own = numbers.split_off(..counting.len() * self.modules.hidden_size());
+            hidden.extend_from_slice(own.ok_or_else(|| Error("hidden states are missing".to_owned()))?);
         }
-        Ok(is_last)
+        Ok(end == batch.width)
     }
 
-    /// The hidden states of tokens that count for the vector.
-    fn forward(&self, tokens: &[u32], is_last: bool, cache: &mut Cache) -> MlxResult<Option<Array>> {
-        let count = tokens.len() as i32;
-        let hidden = self.model.forward(&Array::from_slice(tokens, &[1, count]), cache)?;
-        cache.length += count;
-        let counts = if !self.modules.needs_last_token_only() {
-            Some(hidden)
-        } else if is_last {
-            Some(hidden.try_index((.., count - 1..count))?)
-        } else {
-            None
+    /// Which of the columns from `start` to `end`, counted from `start`, count for a text's vector.
+    fn counting(&self, text: &Text, start: usize, end: usize) -> std::ops::Range<usize> {
+        let length = text.tokens.len();
+        let first = if self.modules.needs_last_token_only() { length - 1 } else { 0 };
+        let (first, last) = (first.max(start), length.min(end));
+        if first < last { first - start..last - start } else { 0..0 }
+    }
+
+    /// The hidden states `[1, tokens, features]` of the tokens that count, text by text; `None` where none does.
+    fn forward(
+        &self,
+        columns: &Array,
+        counting: &[std::ops::Range<usize>],
+        width: usize,
+        cache: &mut Cache,
+    ) -> MlxResult<Option<Array>> {
+        let hidden = self.model.forward(columns, cache)?;
+        cache.length += width as i32;
+        let places = |(text, columns): (usize, &std::ops::Range<usize>)| {
+            let first = text * width;
+            columns.clone().map(move |column| (first + column) as i32)
         };
-        let Some(counts) = counts else {
+        let places: Vec<i32> = counting.iter().enumerate().flat_map(places).collect();
+        if places.is_empty() {
             transforms::eval(cache.arrays())?;
             return Ok(None);
-        };
+        }
+        let all = hidden.reshape(&[1, -1, hidden.dim(-1)])?;
+        let count = [places.len() as i32];
+        let counts = all.take_axis(Array::from_slice(&places, &count), 1)?;
         self.model.normalize(&counts).map(Some)
     }
 }
@@ -84,33 +103,27 @@ impl Encoder for CausalEncoder {
     }
 
     fn begin(&mut self, batch: Vec<Text>) -> Result<(), Error> {
-        self.abandon();
-        self.waiting = batch.into();
+        let batch = Batch::new(batch);
+        let tokens = batch.array(0, |text| text.tokens.clone());
+        let hidden = vec![Vec::new(); batch.texts.len()];
+        self.running = Some(Running { batch, tokens, cache: Cache::new(self.layers), hidden });
         Ok(())
     }
 
     fn advance(&mut self) -> Result<Option<Vec<Vec<f32>>>, Error> {
-        let next = || {
-            let cache = Cache::new(self.layers);
-            Some(Reading { text: self.waiting.pop_front()?, cache, hidden: Vec::new() })
-        };
-        let Some(mut reading) = self.reading.take().or_else(next) else {
-            return Err(Error("there is no batch to read".to_owned()));
-        };
-        if !self.read(&mut reading)? {
-            self.reading = Some(reading);
+        let mut running = self.running.take().ok_or_else(|| Error("there is no batch to read".to_owned()))?;
+        if !self.read(&mut running)? {
+            self.running = Some(running);
             return Ok(None);
         }
         let width = self.modules.hidden_size();
-        self.done.push(self.modules.embed(&reading.hidden, width));
-        drop(reading);
+        let vectors = running.hidden.iter().map(|hidden| self.modules.embed(hidden, width)).collect();
+        drop(running);
         mlx_rs::memory::clear_cache().map_err(device)?;
-        Ok(self.waiting.is_empty().then(|| std::mem::take(&mut self.done)))
+        Ok(Some(vectors))
     }
 
     fn abandon(&mut self) {
-        self.waiting.clear();
-        self.reading = None;
-        self.done.clear();
+        self.running = None;
     }
 }

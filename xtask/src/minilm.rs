@@ -1,5 +1,5 @@
 //! A real embedding model, all-MiniLM-L6-v2, from a Python package that carries its files: what
-//! `server/models/tests/encoders.rs` and `tests/server/clients.rs` embed with.
+//! `server/models/tests/encoders.rs`, `tests/server/clients.rs` and `cargo xtask bench embed` embed with.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,8 @@ pub(crate) fn find(root: &Path) -> Option<PathBuf> {
     install(root).inspect_err(|error| eprintln!("setup: no real embedding model: {error}")).ok()
 }
 
-fn install(root: &Path) -> Result<PathBuf, Error> {
+/// The folder, installed on the first call.
+pub(crate) fn install(root: &Path) -> Result<PathBuf, Error> {
     let folder = native::folder(root);
     let _lock = install::lock(&folder)?;
     install::component(&folder.join("minilm"), PACKAGE, "getting all-MiniLM-L6-v2", |target| {

@@ -112,6 +112,7 @@ impl Engine for Telling {
             sampling: Sampling::default(),
             stop: request.stop,
             logprobs: request.logprobs,
+            prompt_logprobs: request.prompt_logprobs,
             format: OutputFormat::default(),
             tools: [].into(),
             continues: false,

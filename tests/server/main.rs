@@ -19,6 +19,7 @@ mod hub;
 mod jwks;
 mod jwt;
 mod kit;
+mod loglikelihood;
 mod logs;
 mod markers;
 mod rate_limit;

@@ -61,7 +61,7 @@ fn what_is_no_chat_at_all_is_refused() {
         (CHAT, "text/plain", good.clone(), 415),
         (CHAT, json, unknown.to_string(), 404),
         ("/v1/completions", json, "{\"prompt\": {}}".to_owned(), 400),
-        ("/v1/completions", json, "{\"prompt\": \"a\", \"max_tokens\": 0}".to_owned(), 400),
+        ("/v1/completions", json, "{\"prompt\": \"a\", \"max_tokens\": -1}".to_owned(), 400),
         ("/v1/no/such/route", json, good, 404),
         ("/v1/models", json, "{}".to_owned(), 405),
     ] {

@@ -100,6 +100,7 @@ impl Generation {
         let Some(model) = prepared.first().map(|first| first.model.clone()) else {
             return Err(EngineError::Internal("a request without a prompt".to_owned()).into());
         };
+        check_size(&prepared)?;
         call.record.prepared(&model);
         let permit = authorized.measured(&prepared).admit().await?;
         let mut sizes = Some(prepared.iter().flat_map(input_tokens).collect());
@@ -189,6 +190,24 @@ impl Drop for Generation {
             }));
         }
     }
+}
+
+/// Bounds the answer that is written about prompts: log probabilities of each of their tokens, in each choice.
+fn check_size(prepared: &[Prepared]) -> Result<(), Error> {
+    const MOST: u64 = 1 << 21;
+    let size = |one: &Prepared| {
+        let places = one.prompt_logprobs.map_or(0, |top| u64::from(top) + 1) * one.prompt.len() as u64;
+        places * u64::from(one.choices)
+    };
+    let all: u64 = prepared.iter().map(size).sum();
+    if all <= MOST {
+        return Ok(());
+    }
+    let message = format!(
+        "the answer would have {all} log probabilities of prompt tokens, and {MOST} are the most; ask for fewer \
+         alternatives, or send fewer prompts at a time"
+    );
+    Err(Error::Field { param: "logprobs".to_owned(), code: "invalid_value", message })
 }
 
 /// The prompt tokens that each choice of a prompt is charged with: the first one pays.

@@ -53,6 +53,29 @@ pub struct RowStep<'a> {
     pub tokens: &'a [u32],
     /// Whether and how to pick the following token.
     pub pick: Pick<'a>,
+    /// Whether to say how likely the tokens themselves were.
+    pub score: Option<Score<'a>>,
+}
+
+/// Asks for the log probabilities of tokens that a step is given: of each but the first, which an earlier step says or
+/// nobody, and of the one that the next step will begin with.
+pub struct Score<'a> {
+    /// The row's next token, where it is known already.
+    pub next: Option<u32>,
+    /// How many of the likeliest tokens to name in each place.
+    pub top: u32,
+    /// Gets one entry for each token scored, in order.
+    pub found: &'a mut Vec<Scored>,
+}
+
+/// How likely a token was. Natural logarithms of the softmax of the logits as the model gives them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scored {
+    /// Its log probability.
+    pub logprob: f32,
+    /// The likeliest tokens in its place with theirs, likeliest first and then by id. Tokens without a probability are not
+    /// among them.
+    pub top: Vec<(u32, f32)>,
 }
 
 /// How a row's next token is chosen.

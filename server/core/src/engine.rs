@@ -92,7 +92,7 @@ pub struct Prepared {
     pub prompt: Vec<u32>,
     /// How many answers to give, as in [`Request::choices`]. At least 1.
     pub choices: u32,
-    /// The most tokens to generate, within context and server limit. At least 1.
+    /// The most tokens to generate, within context and server limit. 0 only reads the prompt.
     pub max_output_tokens: u32,
     /// Resolved sampling parameters.
     pub sampling: Sampling,
@@ -100,6 +100,8 @@ pub struct Prepared {
     pub stop: Vec<String>,
     /// Log probabilities of tokens, with those of this many alternatives.
     pub logprobs: Option<u32>,
+    /// The same of the prompt's tokens.
+    pub prompt_logprobs: Option<u32>,
     /// How the text is taken apart.
     pub format: OutputFormat,
     /// How long the model may reason.

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{EngineError, Usage};
@@ -11,6 +12,8 @@ pub enum Event {
         /// Time spent waiting for a place.
         queued: Duration,
     },
+    /// How likely the prompt's own tokens were, where that is asked for: once it is read, before anything of the answer.
+    PromptLogprobs(Arc<PromptLogprobs>),
     /// Log probabilities of the next tokens, where they are asked for. They come directly before the pieces made of these
     /// tokens, or before the end where nothing was. The token that ends an answer, and those of a stop string that are
     /// not shown, are not among them.
@@ -27,7 +30,7 @@ pub enum Event {
     Failed(EngineError),
 }
 
-/// A generated token's log probability.
+/// A token's log probability.
 ///
 /// All are natural logarithms of the softmax of the logits as the model gives them, before bias, penalties, temperature
 /// and grammar (vLLM's `raw_logprobs`, its default).
@@ -41,6 +44,15 @@ pub struct TokenLogprob {
     pub logprob: f32,
     /// The likeliest tokens in its place, likeliest first, as many as are asked for: id, bytes, log probability.
     pub top: Vec<(u32, Vec<u8>, f32)>,
+}
+
+/// How likely the tokens of a prompt were.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PromptLogprobs {
+    /// The first token, which follows nothing and so has no probability: its id, and its bytes as in [`TokenLogprob`].
+    pub first: (u32, Vec<u8>),
+    /// The others.
+    pub rest: Vec<TokenLogprob>,
 }
 
 /// Part of a tool call: the first one of an index carries id and name, the following ones text of the arguments.

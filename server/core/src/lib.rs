@@ -30,7 +30,7 @@ pub use engine::{
     CompiledGrammar, Encoding, Engine, EngineError, EventStream, Prepared, ReasoningBudget, Tokenize,
     Tokenized,
 };
-pub use event::{Event, FinishReason, Finished, TokenLogprob, ToolCallDelta};
+pub use event::{Event, FinishReason, Finished, PromptLogprobs, TokenLogprob, ToolCallDelta};
 pub use identity::Principal;
 pub use lifecycle::{
     Admission, Denial, Ended, HeaderValue, Lifecycle, Outcome, Passage, Phase, Refusal, RequestHead,

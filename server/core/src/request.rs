@@ -14,13 +14,15 @@ pub struct Request {
     pub choices: u32,
     /// What the client said about sampling; the model's own defaults fill the rest.
     pub sampling: SamplingOverrides,
-    /// The most tokens to generate; `None` is the server's limit.
+    /// The most tokens to generate; `None` is the server's limit, and 0 only reads the prompt.
     pub max_output_tokens: Option<u32>,
     /// Generation ends before the first of these; none of it is shown.
     pub stop: Vec<String>,
     /// Log probabilities of the tokens generated, each with those of this many likeliest tokens; `None` is none at all.
     /// At most [`MOST_LOGPROBS`].
     pub logprobs: Option<u32>,
+    /// The same of the prompt's tokens.
+    pub prompt_logprobs: Option<u32>,
     /// What the answer has to look like.
     pub grammar: Option<Grammar>,
 }
@@ -43,6 +45,7 @@ impl Request {
             max_output_tokens: None,
             stop: Vec::new(),
             logprobs: None,
+            prompt_logprobs: None,
             grammar: None,
         }
     }

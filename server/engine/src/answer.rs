@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mlx_gate_core::{Event, FinishReason, Prepared, ReasoningBudget, TokenLogprob};
+use mlx_gate_core::decoder::Scored;
+use mlx_gate_core::{Event, FinishReason, Prepared, PromptLogprobs, ReasoningBudget, TokenLogprob};
 
 use crate::output::OutputParser;
-use crate::sampler::Chosen;
 use crate::stop::{Released, StopStrings};
 use crate::text::{Beginning, Detokenizer, ModelText};
 
@@ -70,7 +70,7 @@ impl Answer {
         &mut self,
         token: u32,
         source: Source,
-        chosen: Option<Chosen>,
+        scored: Option<Scored>,
         events: &mut Vec<Event>,
     ) -> bool {
         let before = events.len();
@@ -78,7 +78,7 @@ impl Answer {
         if source == Source::Model && self.stop_tokens.contains(&token) {
             return true;
         }
-        self.logprobs.extend(chosen.map(|chosen| self.logprob(token, chosen)));
+        self.logprobs.extend(scored.map(|scored| self.logprob(token, scored)));
         let mut text = String::new();
         self.detokenizer.push(token, &mut text);
         let released = match source {
@@ -142,10 +142,21 @@ impl Answer {
         }
     }
 
-    fn logprob(&self, token: u32, chosen: Chosen) -> TokenLogprob {
-        let bytes = |token| self.detokenizer.token_bytes(token).to_vec();
-        let top = chosen.top.into_iter().map(|(token, logprob)| (token, bytes(token), logprob)).collect();
-        TokenLogprob { token, bytes: bytes(token), logprob: chosen.logprob, top }
+    fn logprob(&self, token: u32, scored: Scored) -> TokenLogprob {
+        let top =
+            scored.top.into_iter().map(|(token, logprob)| (token, self.bytes(token), logprob)).collect();
+        TokenLogprob { token, bytes: self.bytes(token), logprob: scored.logprob, top }
+    }
+
+    fn bytes(&self, token: u32) -> Vec<u8> {
+        self.detokenizer.token_bytes(token).to_vec()
+    }
+
+    /// What the decoder said of the prompt's tokens, one entry for each but the first.
+    pub(crate) fn prompt_logprobs(&self, prompt: &[u32], scored: Vec<Scored>) -> Option<PromptLogprobs> {
+        let (&first, rest) = prompt.split_first()?;
+        let rest = rest.iter().zip(scored).map(|(&token, scored)| self.logprob(token, scored)).collect();
+        Some(PromptLogprobs { first: (first, self.bytes(first)), rest })
     }
 
     /// The stop string that ended the answer.

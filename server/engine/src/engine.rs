@@ -226,6 +226,7 @@ impl Engine for LocalEngine {
             choices,
             kv_bytes: served.kv_bytes(prepared.prompt.len(), prepared.max_output_tokens),
             prompt: prepared.prompt,
+            prompt_logprobs: prepared.prompt_logprobs,
             priority: tags.priority,
             queued: Instant::now(),
             place,

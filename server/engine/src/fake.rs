@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mlx_gate_core::DeviceModel;
-use mlx_gate_core::decoder::{Decoder, Error, Facts, Pick, RowError, RowId, RowStep};
+use mlx_gate_core::decoder::{Decoder, Error, Facts, Pick, RowError, RowId, RowStep, Score, Scored};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use serde_json::{Map, Value, json};
@@ -50,7 +50,7 @@ pub struct FakeRow<'a> {
     pub prompt: &'a [u32],
     /// What the row has said so far.
     pub answer: &'a [u32],
-    /// Tokens the row gets in this step.
+    /// Tokens the row gets in this step. 0 where it is asked again about a place inside of the prompt, to score it.
     pub given: usize,
 }
 
@@ -158,24 +158,24 @@ impl FakeDecoder {
         if !matches!(part.pick, Pick::Nothing) {
             tokens.prompt.get_or_insert(tokens.all.len());
         }
-        let (prompt, answer) = tokens.all.split_at(tokens.prompt.unwrap_or(tokens.all.len()));
-        let row = FakeRow { id: part.row, step: self.step, prompt, answer, given: part.tokens.len() };
-        let token = match (self.script)(&row) {
-            Reply::Token(token) => {
-                // So much likelier than the others that only a bias can change it.
-                self.logits.clear();
-                self.logits.resize(VOCABULARY as usize, 0.0);
-                self.logits[token as usize] = 150.0;
-                token
+        if let Some(score) = &mut part.score {
+            let begins = tokens.all.len() - part.tokens.len();
+            let inside = (begins + 1..tokens.all.len()).map(|end| (end, tokens.all[end]));
+            let next = score.next.map(|next| (tokens.all.len(), next));
+            for (end, token) in inside.chain(next) {
+                let prompt = &tokens.all[..end];
+                let row = FakeRow { id: part.row, step: self.step, prompt, answer: &[], given: 0 };
+                match answer(&mut self.script, &row, &mut self.logits) {
+                    Ok(Ok(_)) => score.found.push(scored(&self.logits, token, score)),
+                    failed => return failed.map(|result| result.map(|_| None)),
+                }
             }
-            Reply::Logits(logits) => {
-                self.logits = logits;
-                let likeliest = (0..).zip(&self.logits).max_by(|(_, one), (_, other)| one.total_cmp(other));
-                likeliest.map_or(END, |(token, _)| token)
-            }
-            Reply::Fails(error) => return Ok(Err(error)),
-            Reply::Loses(cause) => return Err(Error(cause)),
-            Reply::Panics(message) => std::panic::panic_any(message),
+        }
+        let (prompt, said) = tokens.all.split_at(tokens.prompt.unwrap_or(tokens.all.len()));
+        let row = FakeRow { id: part.row, step: self.step, prompt, answer: said, given: part.tokens.len() };
+        let token = match answer(&mut self.script, &row, &mut self.logits)? {
+            Ok(token) => token,
+            Err(error) => return Ok(Err(error)),
         };
         Ok(match &mut part.pick {
             Pick::Nothing => Ok(None),
@@ -183,6 +183,40 @@ impl FakeDecoder {
             Pick::Sample(sampler) => sampler.sample(&mut self.logits).map(Some),
         })
     }
+}
+
+/// What a row says by the script, and its logits.
+fn answer(
+    script: &mut Script,
+    row: &FakeRow<'_>,
+    logits: &mut Vec<f32>,
+) -> Result<Result<u32, RowError>, Error> {
+    match script(row) {
+        Reply::Token(token) => {
+            // So much likelier than the others that only a bias can change it.
+            logits.clear();
+            logits.resize(VOCABULARY as usize, 0.0);
+            logits[token as usize] = 150.0;
+            Ok(Ok(token))
+        }
+        Reply::Logits(own) => {
+            *logits = own;
+            let likeliest = (0..).zip(logits.iter()).max_by(|(_, one), (_, other)| one.total_cmp(other));
+            Ok(Ok(likeliest.map_or(END, |(token, _)| token)))
+        }
+        Reply::Fails(error) => Ok(Err(error)),
+        Reply::Loses(cause) => Err(Error(cause)),
+        Reply::Panics(message) => std::panic::panic_any(message),
+    }
+}
+
+fn scored(logits: &[f32], token: u32, asked: &Score<'_>) -> Scored {
+    let sum = logits.iter().map(|&logit| f64::from(logit).exp()).sum::<f64>().ln();
+    let logprob = |logit: f32| (f64::from(logit) - sum) as f32;
+    let mut top: Vec<(u32, f32)> = (0..).zip(logits.iter().map(|&logit| logprob(logit))).collect();
+    top.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    top.truncate(asked.top as usize);
+    Scored { logprob: logprob(logits[token as usize]), top }
 }
 
 impl Decoder for FakeDecoder {

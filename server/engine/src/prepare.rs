@@ -51,9 +51,11 @@ pub(crate) fn prepare(
         let message = format!("expected 1 to {MOST_CHOICES} answers, but got {}", request.choices);
         return Err(invalid("choices", message));
     }
-    if let Some(logprobs) = request.logprobs.filter(|logprobs| *logprobs > MOST_LOGPROBS) {
-        let message = format!("{logprobs} alternatives are asked for, but {MOST_LOGPROBS} are the most");
-        return Err(invalid("logprobs", message));
+    for (field, asked) in [("logprobs", request.logprobs), ("prompt_logprobs", request.prompt_logprobs)] {
+        if let Some(logprobs) = asked.filter(|logprobs| *logprobs > MOST_LOGPROBS) {
+            let message = format!("{logprobs} alternatives are asked for, but {MOST_LOGPROBS} are the most");
+            return Err(invalid(field, message));
+        }
     }
     let continues = !matches!(request.prompt, Prompt::Chat(_));
     let conversation = match &request.prompt {
@@ -89,6 +91,7 @@ pub(crate) fn prepare(
         sampling,
         stop: request.stop,
         logprobs: request.logprobs,
+        prompt_logprobs: request.prompt_logprobs,
         format,
         reasoning_budget,
         tools,
@@ -164,13 +167,10 @@ fn check_conversation(served: &Served, conversation: &Conversation) -> Result<()
 
 /// The most tokens to generate: what is asked for, at most the server's limit and what the context leaves.
 fn output_tokens(served: &Served, most: u32, prompt: usize, asked: Option<u32>) -> Result<u32, EngineError> {
-    if asked == Some(0) {
-        return Err(invalid("max_output_tokens", "0 tokens are asked for; ask for at least 1".to_owned()));
-    }
     let context_length = served.card.context_length;
     let prompt_tokens = u32::try_from(prompt).unwrap_or(u32::MAX);
     let left = context_length.saturating_sub(prompt_tokens);
-    if left == 0 {
+    if left == 0 && (asked != Some(0) || prompt_tokens > context_length) {
         return Err(EngineError::PromptTooLong { prompt_tokens, context_length });
     }
     Ok(asked.unwrap_or(most).min(most).min(left))

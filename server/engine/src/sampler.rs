@@ -18,7 +18,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use mlx_gate_core::decoder::RowError;
+use mlx_gate_core::decoder::{RowError, Scored};
 use mlx_gate_core::{Sampling, decoder};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
@@ -27,8 +27,6 @@ use crate::grammar::Guide;
 
 mod logprobs;
 mod weights;
-
-pub use logprobs::Chosen;
 
 use logprobs::Logprobs;
 
@@ -100,7 +98,7 @@ impl RowSampler {
     }
 
     /// The log probability of the token chosen last, where that is asked for. It is given once.
-    pub fn take_logprobs(&mut self) -> Option<Chosen> {
+    pub fn take_logprobs(&mut self) -> Option<Scored> {
         self.logprobs.as_mut()?.take()
     }
 

@@ -86,7 +86,7 @@ impl Served {
         let total = prepared.prompt.len() as u64 + u64::from(prepared.max_output_tokens);
         let fits = total <= u64::from(self.card.context_length);
         let answers = (1..=MOST_CHOICES).contains(&prepared.choices);
-        if prepared.prompt.is_empty() || prepared.max_output_tokens == 0 || !fits || !answers {
+        if prepared.prompt.is_empty() || !fits || !answers {
             return Err(EngineError::Internal(format!(
                 "{} prompt tokens and {} more for each of {} answers were prepared for a context of {}",
                 prepared.prompt.len(),

@@ -1,3 +1,5 @@
+mod score;
+
 use std::collections::BTreeMap;
 
 use mlx_gate_core::Decoder;
@@ -39,8 +41,7 @@ impl MlxDecoder {
             return Err(RowError::Device("an earlier step of this row failed".into()));
         };
         check_tokens(step.tokens, &self.facts, open.cache.length)?;
-        let result =
-            open.advance(self.model.as_ref(), step.tokens, &mut step.pick, self.facts.context_length);
+        let result = open.advance(self.model.as_ref(), &self.facts, step);
         if matches!(result, Err(RowError::Device(_))) {
             *row = Row::Broken;
         }
@@ -149,19 +150,25 @@ impl OpenRow {
     fn advance(
         &mut self,
         model: &dyn Model,
-        tokens: &[u32],
-        pick: &mut Pick<'_>,
-        context_length: u32,
+        facts: &Facts,
+        step: &mut RowStep<'_>,
     ) -> Result<Option<u32>, RowError> {
+        let RowStep { tokens, pick, score, .. } = step;
+        let (tokens, context_length) = (*tokens, facts.context_length);
         let count = tokens.len() as i32;
-        if let (Pick::Greedy, Some(ahead)) = (&pick, self.ahead.take_if(|ahead| tokens == [ahead.after])) {
+        let ahead = self.ahead.take();
+        if let (Pick::Greedy, None, Some(ahead)) = (&pick, &score, ahead)
+            && tokens == [ahead.after]
+        {
             self.cache.length += count;
             return self.decode(model, &ahead.choice, context_length).map(Some);
         }
-        self.ahead = None;
         let hidden =
             model.forward(&Array::from_slice(tokens, &[1, count]), &mut self.cache).map_err(device)?;
         self.cache.length += count;
+        if let Some(score) = score {
+            score::score(model, &hidden, tokens, facts.vocab_size, score)?;
+        }
         match pick {
             Pick::Nothing => {
                 transforms::eval(self.cache.arrays()).map_err(device)?;

@@ -64,7 +64,7 @@ impl Sampler for Recorder {
 
 /// One step of one row, for tests in which no step fails.
 fn step<'a>(decoder: &mut dyn Decoder, row: RowId, tokens: &'a [u32], pick: Pick<'a>) -> Option<u32> {
-    decoder.step(&mut [RowStep { row, tokens, pick }]).unwrap().remove(0).unwrap()
+    decoder.step(&mut [RowStep { row, tokens, pick, score: None }]).unwrap().remove(0).unwrap()
 }
 
 /// Continues a row by the likeliest tokens, chosen on the device.

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use mlx_gate_core::Decoder;
-use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep, Sampler};
+use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep, Sampler, Score, Scored};
 use mlx_gate_models::{LoadOptions, ModelRef, load};
 
 const MODELS: [&str; 3] = ["llama_sliding_window", "qwen2_yarn", "qwen3_q4"];
@@ -26,7 +26,7 @@ fn step<'a>(
     tokens: &'a [u32],
     pick: Pick<'a>,
 ) -> Result<Option<u32>, RowError> {
-    decoder.step(&mut [RowStep { row, tokens, pick }]).unwrap().remove(0)
+    decoder.step(&mut [RowStep { row, tokens, pick, score: None }]).unwrap().remove(0)
 }
 
 /// Appends tokens and gives back the logits that follow.
@@ -116,6 +116,50 @@ fn a_fork_goes_on_as_a_row_of_its_own_would_and_leaves_its_source_alone() {
     }
 }
 
+/// Log probabilities, and the likeliest tokens.
+fn log_softmax(logits: &[f32]) -> (Vec<f64>, Vec<u32>) {
+    let sum = logits.iter().map(|&logit| f64::from(logit).exp()).sum::<f64>().ln();
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    order.sort_by(|one, other| logits[*other as usize].total_cmp(&logits[*one as usize]));
+    (logits.iter().map(|&logit| f64::from(logit) - sum).collect(), order)
+}
+
+#[test]
+fn a_prompt_is_scored_by_the_logits_before_each_of_its_tokens() {
+    const TOP: usize = 5;
+    for model in MODELS {
+        let mut decoder = decoder(model);
+        let prompt = prompt(9, 75);
+        let row = decoder.open().unwrap();
+        let expected: Vec<_> =
+            prompt[..74].iter().map(|token| log_softmax(&logits(decoder.as_mut(), row, &[*token]))).collect();
+        for (chunk, top) in [(75, TOP), (40, TOP), (7, TOP), (1, TOP), (75, 0)] {
+            let row = decoder.open().unwrap();
+            let mut found: Vec<Scored> = Vec::new();
+            for start in (0..prompt.len()).step_by(chunk) {
+                let end = prompt.len().min(start + chunk);
+                let score = Score { next: prompt.get(end).copied(), top: top as u32, found: &mut found };
+                let pick = if end == prompt.len() { Pick::Greedy } else { Pick::Nothing };
+                let step = RowStep { row, tokens: &prompt[start..end], pick, score: Some(score) };
+                decoder.step(&mut [step]).unwrap().remove(0).unwrap();
+            }
+            assert_eq!(found.len(), 74, "{model}, chunks of {chunk}");
+            for ((place, scored), (logprobs, order)) in found.iter().enumerate().zip(&expected) {
+                let near = |ours: f32, token: u32| (f64::from(ours) - logprobs[token as usize]).abs() < 1e-4;
+                assert!(near(scored.logprob, prompt[place + 1]), "{model}, place {place}: {scored:?}");
+                assert_eq!(scored.top.len(), top);
+                for (rank, &(token, logprob)) in scored.top.iter().enumerate() {
+                    // Where two are equally likely but for rounding, they may change places.
+                    assert!(
+                        near(logprob, token) && near(logprob, order[rank]),
+                        "{model}, {place}: {scored:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_row_may_go_on_with_another_token_than_the_one_chosen() {
     for model in MODELS {
@@ -152,7 +196,7 @@ fn rows_do_not_notice_each_other() {
             let mut steps: Vec<RowStep<'_>> = rows
                 .iter()
                 .zip(&next)
-                .map(|(row, tokens)| RowStep { row: *row, tokens, pick: Pick::Greedy })
+                .map(|(row, tokens)| RowStep { row: *row, tokens, pick: Pick::Greedy, score: None })
                 .collect();
             let chosen = decoder.step(&mut steps).unwrap();
             for (index, token) in chosen.into_iter().enumerate() {
@@ -184,10 +228,10 @@ fn bad_tokens_are_refused_and_neighbours_go_on() {
     let mut decoder = decoder("llama_grouped");
     let (good, bad, empty) = (decoder.open().unwrap(), decoder.open().unwrap(), decoder.open().unwrap());
     let mut steps = [
-        RowStep { row: bad, tokens: &[3, 96], pick: Pick::Greedy },
-        RowStep { row: good, tokens: &[3, 4], pick: Pick::Greedy },
-        RowStep { row: empty, tokens: &[], pick: Pick::Greedy },
-        RowStep { row: RowId(999), tokens: &[1], pick: Pick::Greedy },
+        RowStep { row: bad, tokens: &[3, 96], pick: Pick::Greedy, score: None },
+        RowStep { row: good, tokens: &[3, 4], pick: Pick::Greedy, score: None },
+        RowStep { row: empty, tokens: &[], pick: Pick::Greedy, score: None },
+        RowStep { row: RowId(999), tokens: &[1], pick: Pick::Greedy, score: None },
     ];
     let results = decoder.step(&mut steps).unwrap();
     assert_eq!(results[0], Err(RowError::BadTokens("token 96 is outside the vocabulary of 96".into())));
@@ -207,8 +251,8 @@ fn a_sampler_without_a_choice_fails_its_row_only() {
     let mut decoder = decoder("llama_grouped");
     let (undecided, decided) = (decoder.open().unwrap(), decoder.open().unwrap());
     let mut steps = [
-        RowStep { row: undecided, tokens: &[3], pick: Pick::Sample(&mut Undecided) },
-        RowStep { row: decided, tokens: &[3], pick: Pick::Greedy },
+        RowStep { row: undecided, tokens: &[3], pick: Pick::Sample(&mut Undecided), score: None },
+        RowStep { row: decided, tokens: &[3], pick: Pick::Greedy, score: None },
     ];
     let results = decoder.step(&mut steps).unwrap();
     assert_eq!(results[0], Err(RowError::BadLogits));

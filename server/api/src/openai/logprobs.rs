@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mlx_gate_core::TokenLogprob;
+use mlx_gate_core::{PromptLogprobs, TokenLogprob};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
@@ -50,40 +50,61 @@ impl From<TokenLogprob> for ChatToken {
     }
 }
 
-/// `logprobs` of a completion's choice: lists side by side.
-#[derive(Serialize, JsonSchema)]
+/// `logprobs` of a completion's choice: lists side by side. What a prompt begins with has none.
+#[derive(Default, Serialize, JsonSchema)]
 pub(crate) struct TextLogprobs {
     tokens: Vec<String>,
-    token_logprobs: Vec<f32>,
-    /// Likeliest tokens by name. The token chosen is always among them.
-    #[schemars(with = "Vec<BTreeMap<String, f32>>")]
-    top_logprobs: Vec<ByName>,
+    token_logprobs: Vec<Option<f32>>,
+    /// Likeliest tokens by name. The token itself is always among them.
+    #[schemars(with = "Vec<Option<BTreeMap<String, f32>>>")]
+    top_logprobs: Vec<Option<ByName>>,
     /// Where each token begins in the choice's text, in characters.
     text_offset: Vec<usize>,
 }
 
 impl TextLogprobs {
-    /// `offset` is how far the choice's text has come.
+    /// Of what is generated. `offset` is how far the choice's text has come.
     pub(crate) fn new(tokens: Vec<TokenLogprob>, offset: &mut Offset) -> Self {
-        let mut lists = Self {
-            tokens: Vec::with_capacity(tokens.len()),
-            token_logprobs: Vec::with_capacity(tokens.len()),
-            top_logprobs: Vec::with_capacity(tokens.len()),
-            text_offset: Vec::with_capacity(tokens.len()),
-        };
-        for token in tokens {
-            let (own, logprob) = (name(&token.bytes), token.logprob.max(LOWEST));
-            let mut top = ByName(Vec::with_capacity(token.top.len() + 1));
-            for (_, bytes, logprob) in token.top {
-                top.insert(name(&bytes), logprob.max(LOWEST));
-            }
-            top.insert(own.clone(), logprob);
-            lists.text_offset.push(offset.advance(&token.bytes));
-            lists.tokens.push(own);
-            lists.token_logprobs.push(logprob);
-            lists.top_logprobs.push(top);
+        let mut lists = Self::default();
+        lists.extend(tokens, offset);
+        lists
+    }
+
+    /// Of a prompt that the choice's text begins with.
+    pub(crate) fn of_prompt(prompt: &PromptLogprobs, text: &str) -> Self {
+        let mut lists = Self::default();
+        let mut place = Place { rest: text.as_bytes(), offset: Offset::default() };
+        let (_, first) = &prompt.first;
+        lists.tokens.push(name(first));
+        lists.token_logprobs.push(None);
+        lists.top_logprobs.push(None);
+        lists.text_offset.push(place.advance(first));
+        for token in &prompt.rest {
+            let at = place.advance(&token.bytes);
+            lists.push(token.clone(), at);
         }
         lists
+    }
+
+    /// Adds what is generated behind it.
+    pub(crate) fn extend(&mut self, tokens: Vec<TokenLogprob>, offset: &mut Offset) {
+        for token in tokens {
+            let at = offset.advance(&token.bytes);
+            self.push(token, at);
+        }
+    }
+
+    fn push(&mut self, token: TokenLogprob, at: usize) {
+        let (own, logprob) = (name(&token.bytes), token.logprob.max(LOWEST));
+        let mut top = ByName(Vec::with_capacity(token.top.len() + 1));
+        for (_, bytes, logprob) in token.top {
+            top.insert(name(&bytes), logprob.max(LOWEST));
+        }
+        top.insert(own.clone(), logprob);
+        self.text_offset.push(at);
+        self.tokens.push(own);
+        self.token_logprobs.push(Some(logprob));
+        self.top_logprobs.push(Some(top));
     }
 }
 
@@ -111,6 +132,11 @@ impl Serialize for ByName {
 pub(crate) struct Offset(usize);
 
 impl Offset {
+    /// Behind a text.
+    pub(crate) fn behind(text: &str) -> Self {
+        Self(text.chars().count())
+    }
+
     /// Moves behind a token and gives the character it begins in.
     fn advance(&mut self, bytes: &[u8]) -> usize {
         let continues = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
@@ -118,6 +144,23 @@ impl Offset {
         let begins = self.0.saturating_sub(usize::from(inside));
         self.0 += bytes.iter().filter(|&&byte| !continues(byte)).count();
         begins
+    }
+}
+
+/// A place in a prompt's text. Not all tokens are in it: a tokenizer may put special ones around it, or a space in front.
+struct Place<'a> {
+    rest: &'a [u8],
+    offset: Offset,
+}
+
+impl Place<'_> {
+    /// Moves behind a token and gives the character it begins in. One that is not in the text takes no room.
+    fn advance(&mut self, bytes: &[u8]) -> usize {
+        let without_space = bytes.strip_prefix(b" ").filter(|_| self.offset.0 == 0).unwrap_or(bytes);
+        let there = [bytes, without_space].into_iter().find(|bytes| self.rest.starts_with(bytes));
+        let there = there.unwrap_or_default();
+        self.rest = &self.rest[there.len()..];
+        self.offset.advance(there)
     }
 }
 
@@ -131,7 +174,7 @@ fn name(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Offset, name};
+    use super::{Offset, Place, name};
 
     #[test]
     fn offsets_count_characters_however_tokens_cut_them() {
@@ -144,6 +187,13 @@ mod tests {
             assert_eq!(offset.advance(back), text[..expected].chars().count(), "{cut}");
             assert_eq!(offset.advance(b""), 3, "{cut}");
         }
+    }
+
+    #[test]
+    fn tokens_that_are_not_in_the_text_take_no_room() {
+        let tokens: [&[u8]; 7] = [b"<s>", b" Once", b" \xe2\x82", b"\xac", b"<x>", b" x", b"</s>"];
+        let mut place = Place { rest: "Once € x".as_bytes(), offset: Offset::default() };
+        assert_eq!(tokens.map(|token| place.advance(token)), [0, 0, 4, 5, 6, 6, 8]);
     }
 
     #[test]

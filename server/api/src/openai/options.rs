@@ -207,9 +207,9 @@ pub(crate) fn truncate(fields: &mut Fields) -> Result<Option<Truncate>, Error> {
         .transpose()
 }
 
-/// `max_tokens`. More than any context holds is as good as no limit.
-pub(crate) fn max_tokens(fields: &mut Fields, key: &str) -> Result<Option<u32>, Error> {
-    Ok(fields.integer(key, 1..)?.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX)))
+/// `max_tokens`, which is at least this. More than any context holds is as good as no limit.
+pub(crate) fn max_tokens(fields: &mut Fields, key: &str, least: i64) -> Result<Option<u32>, Error> {
+    Ok(fields.integer(key, least..)?.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX)))
 }
 
 /// `stream` and `stream_options`.

@@ -14,7 +14,7 @@ const REFUSED: [(&str, &str); 12] = [
     ("guided_whitespace_pattern", "white space between the tokens of JSON is bounded already; leave it out"),
     ("kv_transfer_params", "nothing is handed from server to server here; leave it out"),
     ("logits_processors", "clients cannot bring code of their own; see `logit_bias` and the penalties"),
-    ("prompt_logprobs", "log probabilities of the prompt are not known here; leave it out"),
+    ("prompt_logprobs", "send the prompt to /v1/completions with `echo` and `logprobs` instead"),
     ("request_id", "the server names requests itself, in the header `x-request-id`; leave it out"),
     ("structural_tag", "bind the answer with `tools`, or with a grammar in `structured_outputs`"),
     ("truncate_prompt_tokens", "prompts are not cut here; shorten yours, with `/tokenize` for its length"),

@@ -48,6 +48,8 @@ pub(crate) struct FakeEngine {
     pub(crate) vectors: Mutex<Option<Vec<Vec<f32>>>>,
     /// Texts are never read to their end.
     pub(crate) reads_for_ever: Mutex<bool>,
+    /// Number of tokens that any prompt has.
+    pub(crate) prompt_length: Mutex<usize>,
     pub(crate) started: Mutex<Vec<Prepared>>,
     pub(crate) tags: Mutex<Vec<Tags>>,
     /// Streams that exist.
@@ -89,6 +91,7 @@ impl FakeEngine {
             to_encode: Mutex::default(),
             vectors: Mutex::default(),
             reads_for_ever: Mutex::default(),
+            prompt_length: Mutex::new(3),
             started: Mutex::default(),
             tags: Mutex::default(),
             alive: watch::Sender::new(0),
@@ -132,12 +135,13 @@ impl Engine for FakeEngine {
         let prepared = Prepared {
             id: request.id.clone(),
             model: request.model.clone().unwrap_or_else(|| "demo".to_owned()),
-            prompt: vec![1, 2, 3],
+            prompt: (1..).take(*self.prompt_length.lock().unwrap()).collect(),
             choices: request.choices,
             max_output_tokens: request.max_output_tokens.unwrap_or(16),
             sampling: Sampling { seed: request.sampling.seed, ..Sampling::default() },
             stop: request.stop.clone(),
             logprobs: request.logprobs,
+            prompt_logprobs: request.prompt_logprobs,
             format: OutputFormat::default(),
             reasoning_budget: None,
             tools: [].into(),

@@ -1,6 +1,9 @@
 //! Log probabilities in all four shapes: chat and completions, whole and streamed.
 
-use mlx_gate_core::{Event, FinishReason, TokenLogprob};
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use mlx_gate_core::{Event, FinishReason, PromptLogprobs, TokenLogprob};
 use serde_json::{Value, json};
 
 use super::fakes::{FakeEngine, answer, app, finished, post, reasoning, started, text};
@@ -137,5 +140,87 @@ async fn a_streamed_completion_goes_on_counting() {
     assert_eq!(
         parts,
         [(&json!("h"), &json!([0])), (&json!("é"), &json!([1, 1])), (&json!(""), &json!([2])),]
+    );
+}
+
+/// "<s>Aé" as a prompt, and one token behind it.
+fn echoed() -> Vec<Event> {
+    let first = (1, b"<s>".to_vec());
+    let rest = vec![
+        token(2, b"A", -0.5, &[(3, b"B", -0.25)]),
+        token(4, b"\xc3", -1.0, &[(4, b"\xc3", -1.0)]),
+        token(5, b"\xa9", f32::NEG_INFINITY, &[]),
+    ];
+    vec![
+        started(),
+        Event::PromptLogprobs(Arc::new(PromptLogprobs { first, rest })),
+        Event::Logprobs(vec![token(6, b"!", -2.0, &[])]),
+        text("!"),
+        finished(FinishReason::Length),
+    ]
+}
+
+#[tokio::test]
+async fn an_echo_has_those_of_the_prompt() {
+    let engine = FakeEngine::says(echoed());
+    let body = json!({ "prompt": "Aé", "echo": true, "logprobs": 1, "max_tokens": 1 });
+    let answered = answer(&app(&engine), post("/v1/completions", &body)).await.json();
+    assert_eq!(answered["choices"][0]["text"], "Aé!");
+    assert_eq!(
+        answered["choices"][0]["logprobs"],
+        json!({
+            "tokens": ["<s>", "A", r"bytes:\xc3", r"bytes:\xa9", "!"],
+            "token_logprobs": [null, -0.5, -1.0, -9999.0, -2.0],
+            "top_logprobs": [
+                null, { "B": -0.25, "A": -0.5 }, { r"bytes:\xc3": -1.0 }, { r"bytes:\xa9": -9999.0 }, { "!": -2.0 },
+            ],
+            "text_offset": [0, 0, 1, 1, 2],
+        })
+    );
+    let asked = engine.asked();
+    assert_eq!((asked.logprobs, asked.prompt_logprobs), (Some(1), Some(1)));
+}
+
+#[tokio::test]
+async fn a_streamed_echo_brings_them_along() {
+    let engine = FakeEngine::says(echoed());
+    let body = json!({ "prompt": "Aé", "echo": true, "logprobs": 1, "stream": true });
+    let answered = answer(&app(&engine), post("/v1/completions", &body)).await;
+    let chunks = choices(&answered.body);
+    let parts: Vec<_> =
+        chunks.iter().map(|choice| (&choice["text"], &choice["logprobs"]["text_offset"])).collect();
+    assert_eq!(
+        parts,
+        [(&json!("Aé"), &json!([0, 0, 1, 1])), (&json!("!"), &json!([2])), (&json!(""), &Value::Null)]
+    );
+}
+
+#[tokio::test]
+async fn a_prompt_alone_is_asked_for_with_no_tokens() {
+    let mut events = echoed();
+    events.drain(2..4);
+    let engine = FakeEngine::says(events);
+    let body = json!({ "prompt": "Aé", "echo": true, "logprobs": 0, "max_tokens": 0 });
+    let answered = answer(&app(&engine), post("/v1/completions", &body)).await.json();
+    assert_eq!(answered["choices"][0]["text"], "Aé");
+    assert_eq!(answered["choices"][0]["logprobs"]["token_logprobs"].as_array().map(Vec::len), Some(4));
+    assert_eq!(answered["choices"][0]["finish_reason"], "length");
+    assert_eq!(engine.asked().max_output_tokens, Some(0));
+}
+
+#[tokio::test]
+async fn an_answer_about_prompts_is_bounded() {
+    let body = json!({ "prompt": vec!["A"; 128], "echo": true, "logprobs": 20, "max_tokens": 1 });
+    let engine = FakeEngine::says_each(vec![vec![finished(FinishReason::Stop)]; 128]);
+    let answered = answer(&app(&engine), post("/v1/completions", &body)).await;
+    assert_eq!(answered.status, StatusCode::OK);
+    *engine.prompt_length.lock().unwrap() = 1000;
+    let refused = answer(&app(&engine), post("/v1/completions", &body)).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let error = refused.error();
+    assert_eq!((&error["param"], &error["code"]), (&json!("logprobs"), &json!("invalid_value")));
+    assert!(
+        error["message"].as_str().unwrap().contains("2688000 log probabilities of prompt tokens"),
+        "{error}"
     );
 }

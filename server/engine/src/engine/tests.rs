@@ -1,4 +1,5 @@
 mod choices;
+mod prompt_logprobs;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;

@@ -92,6 +92,9 @@ fn output_is_limited_by_request_server_and_context() {
     assert_eq!(tokens(10, Some(1_000)), Ok(MOST));
     assert_eq!(tokens(45, Some(8)), Ok(5));
     assert_eq!(tokens(49, None), Ok(1));
+    assert_eq!(tokens(50, Some(0)), Ok(0), "a prompt that is only read may fill the context");
+    let error = EngineError::PromptTooLong { prompt_tokens: 51, context_length: CONTEXT };
+    assert_eq!(tokens(51, Some(0)), Err(error));
     for length in [50, 51, 500] {
         let error = EngineError::PromptTooLong { prompt_tokens: length, context_length: CONTEXT };
         assert_eq!(tokens(length as usize, Some(1)), Err(error));
@@ -109,7 +112,7 @@ fn mistakes_are_named_by_their_field() {
         ("prompt", request(Prompt::Tokens(Vec::new()))),
         ("prompt", request(Prompt::Tokens(vec![1, 257]))),
         ("logprobs", Request { logprobs: Some(21), ..text("p") }),
-        ("max_output_tokens", Request { max_output_tokens: Some(0), ..text("p") }),
+        ("prompt_logprobs", Request { prompt_logprobs: Some(21), ..text("p") }),
         ("stop", Request { stop: vec!["a".to_owned(), String::new()], ..text("p") }),
         ("temperature", sampling(SamplingOverrides { temperature: Some(-1.0), ..default() })),
         ("temperature", sampling(SamplingOverrides { temperature: Some(f32::NAN), ..default() })),

@@ -1,3 +1,5 @@
+use mlx_gate_core::decoder::Scored;
+
 use super::weights;
 
 /// What one row's sampler finds out about the log probabilities of its tokens.
@@ -10,16 +12,7 @@ pub(super) struct Logprobs {
     /// These two are kept between tokens for their allocations only.
     logits: Vec<f32>,
     weights: Vec<f32>,
-    chosen: Option<Chosen>,
-}
-
-/// The log probability of a token that was chosen, and of the likeliest ones in its place.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Chosen {
-    /// Natural logarithm of the token's probability.
-    pub logprob: f32,
-    /// The likeliest tokens with theirs, likeliest first and then by id. Tokens without a probability are not among them.
-    pub top: Vec<(u32, f32)>,
+    chosen: Option<Scored>,
 }
 
 impl Logprobs {
@@ -43,10 +36,10 @@ impl Logprobs {
         let logprob = |logit: f32| (f64::from(logit.min(f32::MAX)) - normalizer).min(0.0) as f32;
         let chosen = self.logits.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
         let top = self.likeliest().into_iter().map(|(token, logit)| (token, logprob(logit))).collect();
-        self.chosen = Some(Chosen { logprob: logprob(chosen), top });
+        self.chosen = Some(Scored { logprob: logprob(chosen), top });
     }
 
-    pub(super) fn take(&mut self) -> Option<Chosen> {
+    pub(super) fn take(&mut self) -> Option<Scored> {
         self.chosen.take()
     }
 

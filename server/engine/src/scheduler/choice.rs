@@ -1,8 +1,9 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mlx_gate_core::decoder::{Pick, RowError, Sampler};
-use mlx_gate_core::{EngineError, Event, Finished, Usage};
+use mlx_gate_core::decoder::{Pick, RowError, Sampler, Scored};
+use mlx_gate_core::{EngineError, Event, Finished, PromptLogprobs, Usage};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::send;
@@ -33,7 +34,7 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// An answer of at most `max_output_tokens`, which is at least 1.
+    /// An answer of at most `max_output_tokens`. Where these are 0, it is over when its prompt is read.
     pub(crate) fn new(
         sampler: Option<RowSampler>,
         answer: Answer,
@@ -84,6 +85,7 @@ impl Choice {
     /// The token it was given last, and how it chooses the one that follows.
     pub(super) fn next(&mut self) -> (&[u32], Pick<'_>) {
         let pick = match &mut self.sampler {
+            _ if self.max_output_tokens == 0 => Pick::Nothing,
             None => Pick::Greedy,
             Some(sampler) => {
                 sampler.force(self.forced.front().copied());
@@ -96,7 +98,9 @@ impl Choice {
     /// Takes the token that was picked.
     pub(super) fn take(&mut self, picked: Result<Option<u32>, RowError>, now: Instant) {
         match picked {
+            _ if self.over => {}
             Ok(Some(token)) => self.accept(token, now),
+            Ok(None) if self.max_output_tokens == 0 => self.finish(Ending::Length, now),
             Ok(None) => {
                 self.fail(EngineError::Internal(
                     "the decoder picked no token where one was asked for".into(),
@@ -117,29 +121,39 @@ impl Choice {
         }
     }
 
+    /// What is known of the prompt.
+    pub(super) fn show_prompt(&self, logprobs: &Arc<PromptLogprobs>) {
+        send(&self.events, Event::PromptLogprobs(Arc::clone(logprobs)));
+    }
+
     fn accept(&mut self, picked: u32, now: Instant) {
         let (token, source) = match self.forced.pop_front() {
             Some(forced) => (forced, Source::Forced),
             None => (picked, Source::Model),
         };
         self.last = token;
-        let first_token = *self.first_token.get_or_insert(now);
+        self.first_token.get_or_insert(now);
         let logprobs = self.sampler.as_mut().and_then(RowSampler::take_logprobs);
-        let ending = if self.answer.push(token, source, logprobs, &mut self.pieces) {
-            Some(Ending::Stop)
+        let stops = self.answer.push(token, source, logprobs, &mut self.pieces);
+        self.send_pieces();
+        if stops {
+            self.finish(Ending::Stop, now);
         } else if self.answer.tokens() >= self.max_output_tokens {
-            Some(Ending::Length)
-        } else {
-            None
-        };
-        let reason = ending.map(|ending| self.answer.finish(ending, &mut self.pieces));
+            self.finish(Ending::Length, now);
+        } else if self.forced.is_empty() {
+            self.forced.extend(self.answer.due());
+        }
+    }
+
+    fn send_pieces(&mut self) {
         for piece in self.pieces.drain(..) {
             send(&self.events, piece);
         }
-        if self.forced.is_empty() {
-            self.forced.extend(self.answer.due());
-        }
-        let Some(reason) = reason else { return };
+    }
+
+    fn finish(&mut self, ending: Ending, now: Instant) {
+        let reason = self.answer.finish(ending, &mut self.pieces);
+        self.send_pieces();
         self.over = true;
         let usage = Usage {
             input_tokens: self.input_tokens,
@@ -147,7 +161,8 @@ impl Choice {
             output_tokens: self.answer.tokens(),
             reasoning_tokens: self.answer.reasoning_tokens(),
         };
-        let (prefill, decode) = (first_token - self.started, now - first_token);
+        let read = self.first_token.unwrap_or(now);
+        let (prefill, decode) = (read - self.started, now - read);
         let stop_sequence = self.answer.stop_sequence().map(str::to_owned);
         send(&self.events, Event::Finished(Finished { reason, stop_sequence, usage, prefill, decode }));
     }
@@ -175,12 +190,23 @@ impl Choices {
 
     /// How the first tokens are chosen.
     pub(super) fn pick(&mut self) -> Pick<'_> {
-        if self.all.len() == 1 {
-            return self.all[0].next().1;
-        }
         // What is likeliest is the same for all of them.
-        let greedy = self.all.iter().all(|choice| choice.sampler.is_none());
-        if greedy { Pick::Greedy } else { Pick::Sample(self) }
+        let alike = self.all.iter().all(|choice| choice.sampler.is_none() || choice.max_output_tokens == 0);
+        if alike || self.all.len() == 1 { self.all[0].next().1 } else { Pick::Sample(self) }
+    }
+
+    /// Tells all of them what is known of the prompt.
+    pub(super) fn show_prompt(&mut self, prompt: &[u32], scored: Vec<Scored>) {
+        let (given, wanted) = (scored.len() + 1, prompt.len());
+        let logprobs = self.all[0].answer.prompt_logprobs(prompt, scored).map(Arc::new);
+        for choice in &mut self.all {
+            match &logprobs {
+                Some(logprobs) if given == wanted => choice.show_prompt(logprobs),
+                _ => choice.fail(EngineError::Internal(format!(
+                    "the decoder scored {given} of the {wanted} tokens of a prompt"
+                ))),
+            }
+        }
     }
 
     /// Hands out the first tokens. An error may be that of one choice alone.

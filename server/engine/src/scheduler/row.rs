@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep};
+use mlx_gate_core::decoder::{Pick, RowError, RowId, RowStep, Score, Scored};
 use mlx_gate_core::{EngineError, Priority};
 
 use super::choice::{Choice, Choices};
@@ -11,6 +11,8 @@ pub(crate) struct Job {
     /// Index of the model.
     pub(crate) model: usize,
     pub(crate) prompt: Vec<u32>,
+    /// Log probabilities of the prompt's tokens, with those of this many alternatives.
+    pub(crate) prompt_logprobs: Option<u32>,
     /// At least one.
     pub(crate) choices: Vec<Choice>,
     /// What keys and values of the prompt and one answer will take at most.
@@ -72,13 +74,15 @@ struct Reading {
     prompt: Vec<u32>,
     /// Tokens the decoder has.
     read: usize,
+    /// How many alternatives to name to each token, and what is found, where that is asked for.
+    scores: Option<(u32, Vec<Scored>)>,
     choices: Choices,
 }
 
 impl Row {
     /// Gives a job its row.
     pub(super) fn begin(id: RowId, job: Job, now: Instant) -> Self {
-        let Job { model, prompt, mut choices, kv_bytes, priority, queued, place } = job;
+        let Job { model, prompt, prompt_logprobs, mut choices, kv_bytes, priority, queued, place } = job;
         // Given back before anybody can hear of the row, so that who has heard of it finds the place free.
         drop(place);
         for choice in &mut choices {
@@ -86,7 +90,8 @@ impl Row {
         }
         let length = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
         let family = Family { first: id, prompt: length, model, kv_bytes, priority, queued };
-        let reading = Reading { prompt, read: 0, choices: Choices::new(choices) };
+        let scores = prompt_logprobs.map(|top| (top, Vec::with_capacity(prompt.len())));
+        let reading = Reading { prompt, read: 0, scores, choices: Choices::new(choices) };
         Self { id, family, state: State::Reading(reading), broken: None }
     }
 
@@ -137,12 +142,14 @@ impl Row {
     /// The row's part of the next step: `read` more prompt tokens, or the last token where the prompt is read. `None`
     /// where the prompt has to wait.
     pub(super) fn next_step(&mut self, read: usize) -> Option<RowStep<'_>> {
-        let (tokens, pick) = match &mut self.state {
-            State::Reading(_) if read == 0 => return None,
-            State::Reading(reading) => reading.next(read),
-            State::Writing(choice) => choice.next(),
-        };
-        Some(RowStep { row: self.id, tokens, pick })
+        match &mut self.state {
+            State::Reading(_) if read == 0 => None,
+            State::Reading(reading) => Some(reading.next(self.id, read)),
+            State::Writing(choice) => {
+                let (tokens, pick) = choice.next();
+                Some(RowStep { row: self.id, tokens, pick, score: None })
+            }
+        }
     }
 
     /// Takes the result of the step that [`next_step`](Self::next_step) gave for the same `read`. Returns the answers that
@@ -176,7 +183,12 @@ impl Row {
             }
             return Vec::new();
         }
-        let choices = std::mem::replace(&mut reading.choices, Choices::new(Vec::new()));
+        let mut choices = std::mem::replace(&mut reading.choices, Choices::new(Vec::new()));
+        if let Some((_, scored)) = reading.scores.take()
+            && result.is_ok()
+        {
+            choices.show_prompt(&reading.prompt, scored);
+        }
         let mut choices = choices.take(&result, now);
         // The first that goes on stays here; where none does, it does not matter which.
         let own = choices.iter().position(|choice| !choice.is_done()).unwrap_or(0);
@@ -205,9 +217,11 @@ impl Reading {
         self.prompt.len() - self.read
     }
 
-    fn next(&mut self, read: usize) -> (&[u32], Pick<'_>) {
+    fn next(&mut self, row: RowId, read: usize) -> RowStep<'_> {
         let end = self.read + read;
-        let pick = if end < self.prompt.len() { Pick::Nothing } else { self.choices.pick() };
-        (&self.prompt[self.read..end], pick)
+        let next = self.prompt.get(end).copied();
+        let pick = if next.is_some() { Pick::Nothing } else { self.choices.pick() };
+        let score = self.scores.as_mut().map(|(top, found)| Score { next, top: *top, found });
+        RowStep { row, tokens: &self.prompt[self.read..end], pick, score }
     }
 }

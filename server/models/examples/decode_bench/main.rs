@@ -178,7 +178,7 @@ impl Ours {
     }
 
     fn step<'a>(&mut self, row: RowId, tokens: &'a [u32], pick: Pick<'a>) -> Result<Option<u32>> {
-        let mut results = self.decoder.step(&mut [RowStep { row, tokens, pick }])?;
+        let mut results = self.decoder.step(&mut [RowStep { row, tokens, pick, score: None }])?;
         Ok(results.remove(0)?)
     }
 }

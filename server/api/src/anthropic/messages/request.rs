@@ -30,7 +30,7 @@ impl MessagesRequest {
     pub(super) fn read(value: Value, interleaved: bool) -> Result<Self, Error> {
         let mut fields = Fields::root(value)?;
         let asked = prompt::read(&mut fields)?;
-        let max_output_tokens = options::max_tokens(&mut fields, "max_tokens")?;
+        let max_output_tokens = options::max_tokens(&mut fields, "max_tokens", 1)?;
         let max_output_tokens = fields.required("max_tokens", max_output_tokens)?;
         let budget = asked.conversation.reasoning.max_tokens;
         if !interleaved && budget.is_some_and(|budget| budget >= max_output_tokens) {

@@ -106,8 +106,8 @@ impl Needs {
 
 /// `max_completion_tokens` is the newer name of `max_tokens`.
 fn max_output_tokens(fields: &mut Fields) -> Result<Option<u32>, Error> {
-    let older = options::max_tokens(fields, "max_tokens")?;
-    let newer = options::max_tokens(fields, "max_completion_tokens")?;
+    let older = options::max_tokens(fields, "max_tokens", 1)?;
+    let newer = options::max_tokens(fields, "max_completion_tokens", 1)?;
     match (older, newer) {
         (Some(older), Some(newer)) if older != newer => Err(fields::invalid(
             "max_completion_tokens".to_owned(),

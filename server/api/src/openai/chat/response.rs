@@ -112,7 +112,7 @@ impl Collected {
             Event::ToolCall(delta) => choice.push_call(delta),
             Event::Logprobs(tokens) => choice.logprobs.get_or_insert_default().extend(tokens),
             Event::Finished(finished) => choice.finish_reason = self.called.finish_reason(finished.reason),
-            Event::Started { .. } | Event::Failed(_) => {}
+            Event::Started { .. } | Event::PromptLogprobs(_) | Event::Failed(_) => {}
         }
     }
 
@@ -268,7 +268,7 @@ impl Encoder for Chunks {
                 streamed.logprobs = logprobs;
                 streamed.logprobs.extend(tokens);
             }
-            Event::Started { .. } | Event::Failed(_) => {}
+            Event::Started { .. } | Event::PromptLogprobs(_) | Event::Failed(_) => {}
         }
     }
 

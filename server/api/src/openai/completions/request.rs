@@ -34,14 +34,9 @@ impl CompletionRequest {
             );
             return Err(fields::invalid(if options.n > 1 { "n" } else { "prompt" }.to_owned(), problem));
         }
-        let max_output_tokens = options::max_tokens(&mut fields, "max_tokens")?;
+        let max_output_tokens = options::max_tokens(&mut fields, "max_tokens", 0)?;
         let logprobs = fields.integer("logprobs", 0..=i64::from(MOST_LOGPROBS))?.map(|top| top as u32);
         let echo = fields.boolean("echo")?.unwrap_or(false);
-        if echo && logprobs.is_some() {
-            let problem =
-                "log probabilities of the prompt are not known here; send `echo` or `logprobs`, not both";
-            return Err(fields::unsupported("echo".to_owned(), problem));
-        }
         fields.only("best_of", &[json!(options.n)])?;
         fields.only("suffix", &[json!("")])?;
         vllm::text(&mut fields)?;
@@ -60,6 +55,7 @@ impl CompletionRequest {
         let mut asked = self.options.into_asked(id, first, "prompt");
         asked.request.max_output_tokens = self.max_output_tokens;
         asked.request.logprobs = self.logprobs;
+        asked.request.prompt_logprobs = self.logprobs.filter(|_| self.echo);
         Asked { further, ..asked }
     }
 }

@@ -1,4 +1,6 @@
-use mlx_gate_core::{Event, TokenLogprob, Usage};
+use std::sync::Arc;
+
+use mlx_gate_core::{Event, PromptLogprobs, TokenLogprob, Usage};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -36,15 +38,24 @@ pub(super) struct Collected {
 
 struct Gathered {
     text: String,
+    /// Length of what it begins with.
+    echo: usize,
     /// Where they are asked for.
     logprobs: Option<Vec<TokenLogprob>>,
+    prompt_logprobs: Option<Arc<PromptLogprobs>>,
     finish_reason: Option<&'static str>,
 }
 
 impl Collected {
     /// For one choice to each of these beginnings of a text.
     pub(super) fn new(model: String, tier: Option<&'static str>, texts: Vec<String>, logprobs: bool) -> Self {
-        let choice = |text| Gathered { text, logprobs: logprobs.then(Vec::new), finish_reason: None };
+        let choice = |text: String| Gathered {
+            echo: text.len(),
+            text,
+            logprobs: logprobs.then(Vec::new),
+            prompt_logprobs: None,
+            finish_reason: None,
+        };
         Self {
             head: Head::new("cmpl", OBJECT, model, tier),
             choices: texts.into_iter().map(choice).collect(),
@@ -57,23 +68,28 @@ impl Collected {
             // A text that goes on has no reasoning of its own; should an engine find some, it is text all the same.
             Event::Text(text) | Event::Reasoning(text) => choice.text.push_str(&text),
             Event::Logprobs(tokens) => choice.logprobs.get_or_insert_default().extend(tokens),
+            Event::PromptLogprobs(tokens) => choice.prompt_logprobs = Some(tokens),
             Event::Finished(finished) => choice.finish_reason = Some(finish_reason(finished.reason)),
             Event::Started { .. } | Event::ToolCall(_) | Event::Failed(_) => {}
         }
     }
 
     pub(super) fn finish(self, usage: Usage) -> Completion {
-        let choice = |(index, gathered): (u32, Gathered)| Choice {
-            index,
-            text: gathered.text,
-            logprobs: gathered.logprobs.map(|tokens| TextLogprobs::new(tokens, &mut Offset::default())),
-            finish_reason: gathered.finish_reason,
-        };
-        Completion {
-            head: self.head,
-            choices: (0..).zip(self.choices).map(choice).collect(),
-            usage: usage.into(),
-        }
+        let choices = (0..).zip(self.choices).map(|(index, gathered)| gathered.finish(index)).collect();
+        Completion { head: self.head, choices, usage: usage.into() }
+    }
+}
+
+impl Gathered {
+    fn finish(self, index: u32) -> Choice {
+        let echo = &self.text[..self.echo];
+        let logprobs = self.logprobs.map(|tokens| {
+            let prompt = self.prompt_logprobs.map(|prompt| TextLogprobs::of_prompt(&prompt, echo));
+            let mut lists = prompt.unwrap_or_default();
+            lists.extend(tokens, &mut Offset::behind(echo));
+            lists
+        });
+        Choice { index, text: self.text, logprobs, finish_reason: self.finish_reason }
     }
 }
 
@@ -105,7 +121,8 @@ impl Chunks {
         streaming: Streaming,
     ) -> Self {
         let writer = ChunkWriter::new(Head::new("cmpl", OBJECT, model, tier), streaming);
-        let choices = texts.into_iter().map(|echo| Streamed { echo, ..Streamed::default() }).collect();
+        let choice = |echo: String| Streamed { offset: Offset::behind(&echo), echo, ..Streamed::default() };
+        let choices = texts.into_iter().map(choice).collect();
         Self { writer, choices }
     }
 }
@@ -117,8 +134,15 @@ impl Encoder for Chunks {
         let mut chunk = |text, logprobs, finish_reason| {
             writer.chunk(Choice { index: choice, text, logprobs, finish_reason }, out);
         };
-        if !echo.is_empty() {
-            chunk(std::mem::take(echo), None, None);
+        match &event {
+            // What is known of the prompt comes with it.
+            Event::Started { .. } => return,
+            Event::PromptLogprobs(tokens) => {
+                let lists = TextLogprobs::of_prompt(tokens, echo);
+                chunk(std::mem::take(echo), Some(lists), None);
+            }
+            _ if !echo.is_empty() => chunk(std::mem::take(echo), None, None),
+            _ => {}
         }
         let mut lists = || {
             let tokens = std::mem::take(logprobs);
@@ -130,7 +154,7 @@ impl Encoder for Chunks {
                 chunk(String::new(), lists(), Some(finish_reason(finished.reason)));
             }
             Event::Logprobs(tokens) => logprobs.extend(tokens),
-            Event::Started { .. } | Event::ToolCall(_) | Event::Failed(_) => {}
+            Event::Started { .. } | Event::PromptLogprobs(_) | Event::ToolCall(_) | Event::Failed(_) => {}
         }
     }
 

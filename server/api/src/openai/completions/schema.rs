@@ -11,11 +11,12 @@ pub(super) struct Request {
     prompt: Prompts,
     #[schemars(flatten)]
     shared: Shared,
-    #[schemars(range(min = 1))]
+    /// 0 only reads the prompt, for the log probabilities of its tokens.
+    #[schemars(range(min = 0))]
     max_tokens: Option<u64>,
     #[schemars(range(min = 0, max = 20))]
     logprobs: Option<u32>,
-    /// Each answer begins with its prompt. Not together with `logprobs`.
+    /// Each answer begins with its prompt, and so do its `logprobs`.
     echo: Option<bool>,
     /// The same as `n`.
     #[schemars(range(min = 1, max = 128))]

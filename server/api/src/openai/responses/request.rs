@@ -88,7 +88,7 @@ impl ResponsesRequest {
             top_p: fields.number("top_p", (Bound::Excluded(0.0), Bound::Included(1.0)))?,
             ..SamplingOverrides::default()
         };
-        let max_output_tokens = options::max_tokens(&mut fields, "max_output_tokens")?;
+        let max_output_tokens = options::max_tokens(&mut fields, "max_output_tokens", 1)?;
         let (streaming, obfuscates) = streaming(&mut fields)?;
         let end_user = options::end_user(&mut fields)?;
         let include = include(&mut fields)?;

@@ -120,7 +120,7 @@ async fn measure(address: &str, case: &'static Case) -> Result<Seen> {
     let median = times.get(times.len() / 2).ok_or("no answer came in time")?;
     // The last answers end behind the time measured, in which they were begun.
     let end = answers.iter().map(|answer| answer.ended).max().unwrap_or(until);
-    let seconds = (end - started - WARM_UP).as_secs_f64();
+    let seconds = end.duration_since(started + WARM_UP).as_secs_f64();
     Ok(Seen {
         embeddings_per_s: answers.iter().map(|answer| answer.embeddings).sum::<usize>() as f64 / seconds,
         tokens_per_s: answers.iter().map(|answer| answer.tokens).sum::<u64>() as f64 / seconds,

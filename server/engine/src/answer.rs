@@ -22,6 +22,9 @@ pub(crate) struct Answer {
     output: OutputParser,
     /// Log probabilities of tokens of which nothing is shown yet.
     logprobs: Vec<TokenLogprob>,
+    /// Whether that of the token which ends the answer is shown. Who asks how likely a prompt is has one token generated behind
+    /// it, and takes the last of all away (lm-evaluation-harness, `parse_logprobs`), whatever it was.
+    shows_end: bool,
     tokens: u32,
     reasoning_tokens: u32,
     budget: Option<ReasoningBudget>,
@@ -57,6 +60,7 @@ impl Answer {
             stopped: false,
             output: OutputParser::new(prepared.format, Arc::clone(&prepared.tools)),
             logprobs: Vec::new(),
+            shows_end: prepared.prompt_logprobs.is_some(),
             tokens: 0,
             reasoning_tokens: 0,
             budget: prepared.reasoning_budget.clone(),
@@ -75,10 +79,13 @@ impl Answer {
     ) -> bool {
         let before = events.len();
         self.tokens += 1;
-        if source == Source::Model && self.stop_tokens.contains(&token) {
+        let is_end = source == Source::Model && self.stop_tokens.contains(&token);
+        if !is_end || self.shows_end {
+            self.logprobs.extend(scored.map(|scored| self.logprob(token, scored)));
+        }
+        if is_end {
             return true;
         }
-        self.logprobs.extend(scored.map(|scored| self.logprob(token, scored)));
         let mut text = String::new();
         self.detokenizer.push(token, &mut text);
         let released = match source {

@@ -37,7 +37,7 @@ pub struct Facts {
     pub vocab_size: u32,
     /// Longest text, in tokens, special ones included.
     pub context_length: u32,
-    /// Bytes of keys and values for one token of the text that is being read; 0 where it keeps none.
+    /// Bytes of keys and values for one token of the batch that is being read, padding included; 0 where it keeps none.
     pub kv_bytes_per_token: u64,
     /// Most tokens a batch should have, padding included; a single text may have more.
     pub batch_tokens: u32,

@@ -209,7 +209,7 @@ impl Server {
         let mut said = String::new();
         let mut lines = BufReader::new(output).lines();
         while let Some(line) = lines.next().transpose()? {
-            if let Some((_, address)) = line.split_once("listening on http://") {
+            if let Some((_, address)) = line.split_once("listens on http://") {
                 let digits = |sign: char| sign.is_ascii_digit() || matches!(sign, '.' | ':');
                 let address: String = address.chars().take_while(|sign| digits(*sign)).collect();
                 // It goes on writing a line for each request, and must not wait for anybody to read them.

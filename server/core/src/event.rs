@@ -15,8 +15,8 @@ pub enum Event {
     /// How likely the prompt's own tokens were, where that is asked for: once it is read, before anything of the answer.
     PromptLogprobs(Arc<PromptLogprobs>),
     /// Log probabilities of the next tokens, where they are asked for. They come directly before the pieces made of these
-    /// tokens, or before the end where nothing was. The token that ends an answer, and those of a stop string that are
-    /// not shown, are not among them.
+    /// tokens, or before the end where nothing was. The tokens of a stop string that are not shown are not among them, and
+    /// the one that ends an answer only where the prompt's are asked for too.
     Logprobs(Vec<TokenLogprob>),
     /// Answer text. Valid UTF-8 however tokens cut it; never part of a stop string.
     Text(String),

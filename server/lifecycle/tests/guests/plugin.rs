@@ -6,6 +6,10 @@ use std::fmt::Write as _;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+mod layout;
+
+use layout::{BASE, Memory, Record};
+
 /// What a function does once it has taken note of the call.
 #[derive(Debug, Clone)]
 pub(crate) enum Does<T> {
@@ -319,101 +323,5 @@ impl Plugin {
             .expect("a module with its type");
         let mut encoder = ComponentEncoder::default();
         encoder.module(&module).expect("a module of this world").encode().expect("a component")
-    }
-}
-
-/// Where a guest's data begins; the count of calls is at 0.
-const BASE: u32 = 1024;
-
-/// Data that a guest has from the beginning.
-#[derive(Debug, Clone, Default)]
-struct Memory {
-    bytes: Vec<u8>,
-}
-
-impl Memory {
-    /// Puts bytes at an address that suits any type.
-    fn put(&mut self, bytes: &[u8]) -> u32 {
-        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
-        let at = BASE + u32::try_from(self.bytes.len()).expect("a small guest");
-        self.bytes.extend_from_slice(bytes);
-        at
-    }
-
-    fn text(&mut self, text: &str) -> u32 {
-        self.put(text.as_bytes())
-    }
-
-    /// A `string`: address and length.
-    fn string(&mut self, text: &str) -> [u8; 8] {
-        let at = self.text(text);
-        list(at, text.len())
-    }
-
-    /// A `list<string>`.
-    fn strings(&mut self, texts: &[&str]) -> [u8; 8] {
-        let items: Vec<u8> = texts.iter().flat_map(|text| self.string(text)).collect();
-        list(self.put(&items), texts.len())
-    }
-
-    /// A `list<tuple<string, string>>`.
-    fn pairs(&mut self, pairs: &[(&str, &str)]) -> [u8; 8] {
-        let items: Vec<u8> =
-            pairs.iter().flat_map(|(name, value)| [self.string(name), self.string(value)].concat()).collect();
-        list(self.put(&items), pairs.len())
-    }
-}
-
-fn list(at: u32, length: usize) -> [u8; 8] {
-    let length = u32::try_from(length).expect("a small guest");
-    [at.to_le_bytes(), length.to_le_bytes()].concat().try_into().expect("twice four bytes")
-}
-
-/// A value as the canonical ABI lays it out.
-#[derive(Debug, Clone, Default)]
-struct Record(Vec<u8>);
-
-impl Record {
-    fn pad(mut self, to: usize) -> Self {
-        self.0.resize(self.0.len().next_multiple_of(to), 0);
-        self
-    }
-
-    fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    fn u8(self, value: u8) -> Self {
-        self.bytes(&[value])
-    }
-
-    fn u64(self, value: u64) -> Self {
-        self.pad(8).bytes(&value.to_le_bytes())
-    }
-
-    fn option_u64(self, value: Option<u64>) -> Self {
-        self.pad(8).u8(value.is_some().into()).u64(value.unwrap_or_default())
-    }
-
-    fn option_string(self, memory: &mut Memory, text: Option<&str>) -> Self {
-        let value = text.map_or([0; 8], |text| memory.string(text));
-        self.pad(4).u8(text.is_some().into()).pad(4).bytes(&value)
-    }
-
-    fn option_strings(self, memory: &mut Memory, texts: Option<&[&str]>) -> Self {
-        let value = texts.map_or([0; 8], |texts| memory.strings(texts));
-        self.pad(4).u8(texts.is_some().into()).pad(4).bytes(&value)
-    }
-
-    /// The code is `no`.
-    fn denial(self, memory: &mut Memory, status: u16) -> Self {
-        self.bytes(&status.to_le_bytes())
-            .pad(4)
-            .bytes(&memory.string("no"))
-            .bytes(&memory.string("No."))
-            .option_string(memory, None)
-            .option_u64(None)
-            .bytes(&[0; 8])
     }
 }

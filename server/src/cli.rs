@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{AdminFlags, Flags};
 use crate::kit;
 
+/// What the server calls itself with to try a grammar.
+pub(crate) const TRY_GRAMMAR: &str = "try-grammar";
+
 /// An LLM server on MLX whose front door is programmable
 #[derive(Debug, Parser)]
 #[command(name = "mlx-gate", version, about, propagate_version = true)]
@@ -28,6 +31,9 @@ pub(crate) enum Command {
     /// Write, build and try out plugins, and change those of a running server
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Compile the grammar on standard input and forget it; the server calls this for grammars it does not trust
+    #[command(name = TRY_GRAMMAR, hide = true)]
+    TryGrammar,
 }
 
 #[derive(Debug, Subcommand)]

@@ -47,7 +47,19 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Config(ConfigCommand::Reference) => print(&config::reference()),
         Command::Key(KeyCommand::New(arguments)) => new_key(&arguments),
         Command::Plugin(command) => plugin(command),
+        Command::TryGrammar => try_grammar(),
     }
+}
+
+/// What [`Trial`](mlx_gate_engine::Trial) starts. Where memory runs out the process ends, which is the answer.
+fn try_grammar() -> Result<(), Error> {
+    /// A grammar that is worth its while needs a tenth of this.
+    const MOST_BYTES: u64 = 256 << 20;
+    /// The server waits no longer than this, and may itself have ended.
+    const MOST_SECONDS: u64 = 300;
+    memory::limit(MOST_BYTES, MOST_SECONDS).map_err(Error::System)?;
+    let failed = |error| Error::System(std::io::Error::other(error));
+    mlx_gate_engine::try_grammar(std::io::stdin().lock()).map_err(failed)
 }
 
 /// Works on plugins in files, or has a running server do something with its own.

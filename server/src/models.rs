@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use mlx_gate_engine::text::{self, Assets, ModelText, Parsers};
-use mlx_gate_engine::{LocalEngine, ModelSpec};
+use mlx_gate_engine::{Config, LocalEngine, ModelSpec, Trial};
 use mlx_gate_models::{LoadOptions, LoadedModel, ModelRef, Source};
 
+use crate::cli::TRY_GRAMMAR;
 use crate::config::Settings;
 
 /// Why models are not served.
@@ -46,7 +47,17 @@ pub(crate) fn start(settings: &Settings, sources: &[Source]) -> Result<LocalEngi
     let options = LoadOptions { dtype: settings.dtype };
     let specs =
         sources.iter().map(|source| spec(source, options, settings.parsers)).collect::<Result<_, _>>()?;
-    Ok(LocalEngine::spawn(settings.engine, specs)?)
+    Ok(LocalEngine::spawn(config(settings), specs)?)
+}
+
+/// Grammars that nobody trusts are tried by this very program.
+fn config(settings: &Settings) -> Config {
+    let program = std::env::current_exe();
+    let program = program.inspect_err(|error| {
+        tracing::warn!("grammars are compiled without being tried first: where is this program? {error}");
+    });
+    let trial = |program| Trial { program, arguments: vec![TRY_GRAMMAR.into()] };
+    Config { grammar_trial: program.ok().map(trial), ..settings.engine.clone() }
 }
 
 fn spec(source: &Source, options: LoadOptions, parsers: Parsers) -> Result<ModelSpec, Error> {

@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlx_gate_api::{Admin, App};
 use mlx_gate_core::{Engine, Lifecycle};
@@ -15,6 +16,9 @@ use crate::config::Settings;
 use crate::error::Error;
 use crate::signals::{self, StopSignals};
 use crate::{admin, gate, listen, models};
+
+/// How long work on other threads may take after the last answer: a line for a log file, say.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves until told to stop. What is quick to find wrong is looked at first: address, plugins, then models.
 pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
@@ -34,7 +38,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
     };
     let gate = Arc::new(gate);
     let app = App::new(engine.clone(), gate.clone(), settings.api.clone());
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let signals = StopSignals::take_over().map_err(Error::System)?;
         signals::reload_at_hangup(gate.clone()).map_err(Error::System)?;
         let admin = settings.admin.as_ref().map(|admin| admin::listen(&admin.address)).transpose()?;
@@ -47,7 +51,10 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
             // Admins are served to the end: they may want to see how it goes.
             () = administer(api, admin) => Ok(()),
         }
-    })
+    });
+    // Requests have been answered or given up, and what still blocks a thread nobody waits for.
+    runtime.shutdown_timeout(LAST_WORDS);
+    ended
 }
 
 /// Does of [`serve`] what neither takes long nor needs the port, which a running server may hold: address and plugins.

@@ -13,6 +13,7 @@ mod configuration;
 mod embeddings;
 mod external;
 mod forged;
+mod grammars;
 mod hostile;
 mod htpasswd;
 mod hub;

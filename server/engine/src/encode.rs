@@ -12,12 +12,15 @@ const MOST_TOKENS: u32 = 1 << 20;
 /// Inputs up to this many bytes are tokenized in about a millisecond.
 const QUICK_BYTES: usize = 4096;
 
+/// What a text costs besides its length, in bytes, about.
+const TEXT_BYTES: usize = 64;
+
 /// Whether preparing takes so little time that an async thread may do it.
 pub(crate) fn is_quick(inputs: &[EncodeInput]) -> bool {
     let bytes = inputs.iter().map(|input| match input {
-        EncodeInput::Text(text) => text.len(),
-        EncodeInput::Tokens(_) => 0,
-        EncodeInput::Pair(first, second) => first.len() + second.len(),
+        EncodeInput::Text(text) => text.len() + TEXT_BYTES,
+        EncodeInput::Tokens(_) => TEXT_BYTES,
+        EncodeInput::Pair(first, second) => first.len() + second.len() + TEXT_BYTES,
     });
     bytes.fold(0, usize::saturating_add) <= QUICK_BYTES
 }

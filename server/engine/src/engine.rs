@@ -20,7 +20,7 @@ use crate::device::{self, Command, Load, ModelFacts};
 use crate::encode;
 use crate::error::Error;
 use crate::events::Events;
-use crate::grammar::{Compiled, Guide, Workers};
+use crate::grammar::{Compiled, Guide, Trial, Workers};
 use crate::prepare;
 use crate::sampler::RowSampler;
 use crate::scheduler::{Choice, EncodeJob, Job, Limits, Place, Waiting};
@@ -28,7 +28,7 @@ use crate::served::Served;
 use crate::text::ModelText;
 
 /// What the engine may use, and what a request may ask for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Rows that run at a time, for each model.
     pub max_rows: NonZeroUsize,
@@ -44,6 +44,8 @@ pub struct Config {
     pub kv_bytes: u64,
     /// The most time that compiling the grammar of an answer may take.
     pub grammar_time_limit: Duration,
+    /// Where grammars are tried that could take all memory before they take too long. Without one they are compiled at once.
+    pub grammar_trial: Option<Trial>,
 }
 
 impl Default for Config {
@@ -55,6 +57,7 @@ impl Default for Config {
             prefill_chunk: 512,
             kv_bytes: 4 << 30,
             grammar_time_limit: Duration::from_secs(5),
+            grammar_trial: None,
         }
     }
 }

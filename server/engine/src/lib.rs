@@ -27,3 +27,4 @@ pub mod text;
 pub use device::Load;
 pub use engine::{Config, LocalEngine, ModelSpec};
 pub use error::Error;
+pub use grammar::{Trial, try_grammar};

@@ -3,7 +3,7 @@
 mod budget;
 
 use mlx_gate_core::{
-    Conversation, EngineError, MOST_CHOICES, MOST_LOGPROBS, OutputFormat, Prepared, Prompt, Request,
+    Conversation, EngineError, MOST_CHOICES, MOST_LOGPROBS, Message, OutputFormat, Prepared, Prompt, Request,
     Sampling, SamplingOverrides, Tokenize, Tokenized,
 };
 
@@ -14,24 +14,31 @@ use crate::text::ChatPrompt;
 /// Texts up to this many bytes are tokenized in about a millisecond, so a thread of their own is not worth it.
 const QUICK_BYTES: usize = 4096;
 
+/// What a chat template writes around a message, in bytes, about.
+const MESSAGE_BYTES: usize = 64;
+
 /// Whether preparing takes so little time that an async thread may do it.
 pub(crate) fn is_quick(prompt: &Prompt) -> bool {
     let bytes = match prompt {
         Prompt::Tokens(_) => 0,
         Prompt::Text(text) => text.len(),
-        // Tools are JSON of unknown size, so they count as large.
-        Prompt::Chat(conversation) if !conversation.tools.is_empty() => usize::MAX,
-        Prompt::Chat(conversation) => conversation
-            .messages
-            .iter()
-            .map(|message| {
-                let reasoning = message.reasoning.as_ref().map_or(0, String::len);
-                let calls = if message.tool_calls.is_empty() { 0 } else { QUICK_BYTES };
-                message.content.as_ref().map_or(0, String::len) + reasoning + calls
-            })
-            .fold(0, usize::saturating_add),
+        // Both are JSON of unknown size, so they count as large.
+        Prompt::Chat(Conversation { tools, template_options, .. })
+            if !tools.is_empty() || !template_options.is_empty() =>
+        {
+            usize::MAX
+        }
+        Prompt::Chat(conversation) => conversation.messages.iter().map(size).fold(0, usize::saturating_add),
     };
     bytes <= QUICK_BYTES
+}
+
+/// Bytes of a message, about.
+fn size(message: &Message) -> usize {
+    let Message { role: _, content, reasoning, tool_calls, tool_call_id, name } = message;
+    let texts = [content, reasoning, tool_call_id, name];
+    let calls = if tool_calls.is_empty() { 0 } else { QUICK_BYTES };
+    texts.into_iter().flatten().map(String::len).sum::<usize>() + calls + MESSAGE_BYTES
 }
 
 /// Renders, tokenizes and checks a request. `most` is the server's limit on output tokens. A plan that comes with it is

@@ -59,7 +59,7 @@ impl Served {
             capabilities: encoder.as_ref().map_or_else(|| text.capabilities(), capabilities),
         };
         let stop_tokens = text.stop_tokens().into();
-        let grammars = Grammars::new(&card.id, &text, facts.vocab_size, config.grammar_time_limit);
+        let grammars = Grammars::new(&card.id, &text, facts.vocab_size, config);
         Ok(Self { card, text, facts, encoder, index, stop_tokens, grammars: Arc::new(grammars) })
     }
 

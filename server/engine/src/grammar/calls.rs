@@ -18,8 +18,9 @@ use mlx_gate_core::{Conversation, EngineError, OutputFormat, ToolChoice, ToolSyn
 use serde_json::{Value, json};
 
 use super::compile::invalid;
-use super::plan::{Body, escaped, literal, without};
+use super::plan::{Calls, escaped, literal, without};
 use super::schema::schema;
+use super::tame;
 use crate::output;
 
 pub(super) use harmony::{answer as harmony_answer, reasoning as harmony_reasoning};
@@ -70,23 +71,31 @@ pub(super) fn body(
     conversation: &Conversation,
     format: OutputFormat,
     instead: bool,
-) -> Result<Option<Body>, EngineError> {
+) -> Result<Option<Calls>, EngineError> {
     let tools = conversation.offered_tools();
     let forced = are_forced(&conversation.tool_choice);
     let parallel = conversation.parallel_tool_calls;
     if !forced && tools.is_empty() {
         return Ok(None);
     }
-    let mut functions = tools.iter().map(|tool| function(tool, forced)).collect::<Result<Vec<_>, _>>()?;
-    if !forced && !instead && parallel && functions.iter().all(|function| !function.strict) {
+    if !forced && !instead && parallel && !tools.iter().any(is_strict) {
+        // Says what is wrong with them all the same.
+        tools.iter().try_for_each(|tool| function(tool, false).map(drop))?;
         return Ok(None);
     }
     let only = match &conversation.tool_choice {
         ToolChoice::Function(name) => Some(name.as_str()),
         ToolChoice::Auto | ToolChoice::None | ToolChoice::Required => None,
     };
-    functions.retain(|function| only.is_none_or(|name| name == function.name));
-    if functions.is_empty() {
+    let functions = |as_written: bool| {
+        let functions = tools.iter().map(|tool| function(tool, as_written)).collect::<Result<Vec<_>, _>>();
+        functions.map(|mut functions| {
+            functions.retain(|function| only.is_none_or(|name| name == function.name));
+            functions
+        })
+    };
+    let any = functions(false)?;
+    if any.is_empty() {
         let missing = only.map_or_else(
             || "a call of a tool is required, but `tools` has none".to_owned(),
             |name| format!("`tools` has no function `{name}`"),
@@ -97,9 +106,19 @@ pub(super) fn body(
         return Err(invalid("tool_choice", "this model cannot call tools".to_owned()));
     };
     let around = if forced || instead { Around::Nothing } else { Around::Text };
-    let rules = rules(syntax, &functions, around, parallel)?;
-    let schemas = functions.into_iter().map(|function| (function.name.to_owned(), function.schema));
-    Ok(Some(Body::Calls(rules, schemas.collect())))
+    let calls = |functions: Vec<Function<'_>>, otherwise| {
+        let rules = rules(syntax, &functions, around, parallel)?;
+        let are_tame = functions.iter().all(|function| tame::schema(&function.parameters));
+        let schemas = functions.into_iter().map(|function| (function.name.to_owned(), function.schema));
+        Ok(Calls { rules, schemas: schemas.collect(), are_tame, otherwise })
+    };
+    if !forced || any.iter().all(|function| function.strict) {
+        return calls(any, None).map(Some);
+    }
+    // Without `strict`, a schema is kept to as far as it can be.
+    let any = calls(any, None)?;
+    let as_written = functions(true).and_then(|functions| calls(functions, Some(any.rules.clone())));
+    Ok(Some(as_written.unwrap_or(any)))
 }
 
 /// How one family of models writes calls.
@@ -185,8 +204,8 @@ fn is_strict(tool: &Value) -> bool {
     function.get("strict").and_then(Value::as_bool).unwrap_or(false)
 }
 
-/// What may be called, held to its schema where the call is `forced` or the client relies on it.
-fn function(tool: &Value, forced: bool) -> Result<Function<'_>, EngineError> {
+/// What may be called, held to its schema where the client relies on it, or as far as that can be done (`as_written`).
+fn function(tool: &Value, as_written: bool) -> Result<Function<'_>, EngineError> {
     let function = tool.get("function").unwrap_or(tool);
     let Some(name) = function.get("name").and_then(Value::as_str) else {
         return Err(invalid("tools", "a tool has no name".to_owned()));
@@ -205,7 +224,7 @@ fn function(tool: &Value, forced: bool) -> Result<Function<'_>, EngineError> {
         return Err(refused("have another `type` than `object`"));
     }
     let strict = is_strict(tool);
-    if !strict && !forced {
+    if !strict && !as_written {
         parameters = json!({ "type": "object" });
     }
     let schema = schema("tools", parameters.clone())?;

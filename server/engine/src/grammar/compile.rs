@@ -3,17 +3,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use llguidance::api::{GrammarInit, ParserLimits, TopLevelGrammar};
+use llguidance::api::{GrammarInit, GrammarWithLexer, ParserLimits, TopLevelGrammar};
 use llguidance::toktrie::InferenceCapabilities;
-use llguidance::{Logger, Matcher, ParserFactory};
+use llguidance::{Logger, Matcher, ParserFactory, TokenParser};
 use mlx_gate_core::EngineError;
 use quick_cache::sync::Cache;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::plan::{Alternative, Plan};
+use super::trial::Trial;
 use super::trie;
+use crate::engine::Config;
 use crate::text::ModelText;
 
 /// Compiled grammars kept for each model, those used most. A client sends the same schema again and again.
@@ -23,7 +26,7 @@ const KEPT: usize = 64;
 const AT_A_TIME: usize = 2;
 
 /// Stack of a compiling thread. Schemas nest as deep as JSON may, and the compiler follows them by recursion.
-const STACK_BYTES: usize = 32 << 20;
+pub(super) const STACK_BYTES: usize = 32 << 20;
 
 /// What a grammar may cost. Beyond, it is refused, or the row that follows it fails.
 fn limits() -> ParserLimits {
@@ -52,6 +55,8 @@ pub(crate) struct Grammars {
     compiled: Cache<[u8; 32], Arc<Compiled>>,
     turns: Arc<Semaphore>,
     time_limit: Duration,
+    /// Where grammars are tried that are not tame.
+    trial: Option<Trial>,
 }
 
 /// A grammar compiled against a model's vocabulary; never advanced itself.
@@ -66,7 +71,7 @@ impl Compiled {
 
 impl Grammars {
     /// Reads the model's vocabulary of this many tokens into a tree.
-    pub(crate) fn new(model: &str, text: &ModelText, vocabulary: u32, time_limit: Duration) -> Self {
+    pub(crate) fn new(model: &str, text: &ModelText, vocabulary: u32, config: &Config) -> Self {
         let factory = trie::environment(text, vocabulary).and_then(|environment| {
             let factory = ParserFactory::new_simple(&environment)
                 .inspect_err(|error| tracing::error!(model, %error, "this model cannot follow grammars"))
@@ -78,7 +83,8 @@ impl Grammars {
             factory,
             compiled: Cache::new(KEPT),
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
-            time_limit,
+            time_limit: config.grammar_time_limit,
+            trial: config.grammar_trial.clone(),
         }
     }
 
@@ -134,32 +140,60 @@ impl Grammars {
                     ),
                 ));
             };
-            compile(factory, alternative)
+            self.compile_one(factory, alternative)
         });
         matchers.collect::<Result<_, _>>().map(Compiled)
     }
-}
 
-fn compile(factory: &ParserFactory, alternative: Alternative) -> Result<Matcher, EngineError> {
-    let Alternative { field, grammar, schemas } = alternative;
-    let compile = |grammar| {
-        let (init, quiet) = (GrammarInit::Serialized(grammar), Logger::new(0, 0));
-        factory.create_parser_from_init_ext(init, quiet, InferenceCapabilities::default(), limits())
-    };
-    let error = match compile(grammar) {
-        Ok(parser) => return Ok(Matcher::new(Ok(parser))),
-        Err(error) => error,
-    };
-    // llguidance catches its own panics and hands them on as errors.
-    if error.to_string().starts_with("panic:") {
-        return Err(EngineError::Internal(format!("compiling a grammar panicked: {}", reason(&error))));
-    }
-    for (function, schema) in schemas {
-        if let Err(error) = compile(TopLevelGrammar::from_json_schema(schema)) {
-            return Err(invalid(field, format!("the parameters of `{function}`: {}", reason(&error))));
+    fn compile_one(&self, factory: &ParserFactory, alternative: Alternative) -> Result<Matcher, EngineError> {
+        let Alternative { field, grammar, is_tame, schemas, otherwise } = alternative;
+        let compiled = if is_tame || self.is_bearable(&grammar)? {
+            parser(factory, grammar).map_err(|error| complaint(factory, field, schemas, &error))
+        } else {
+            let what =
+                "compiling the grammar takes too much time or memory; have fewer things hold at once in it";
+            Err(invalid(field, format!("{what} (`allOf`, several conditions for one text, `&` in Lark)")))
+        };
+        match (compiled, otherwise) {
+            (Ok(parser), _) => Ok(Matcher::new(Ok(parser))),
+            (Err(EngineError::InvalidRequest { .. }), Some(otherwise)) => {
+                let parser = parser(factory, otherwise).map_err(|error| invalid(field, reason(&error)))?;
+                Ok(Matcher::new(Ok(parser)))
+            }
+            (Err(error), _) => Err(error),
         }
     }
-    Err(invalid(field, reason(&error)))
+
+    /// Half of the time is for the trial, so that the other half is enough here.
+    fn is_bearable(&self, grammar: &TopLevelGrammar) -> Result<bool, EngineError> {
+        self.trial.as_ref().map_or(Ok(true), |trial| trial.is_bearable(grammar, self.time_limit / 2))
+    }
+}
+
+/// What to say of a grammar that does not compile: by the function at fault, where it is one's schema.
+fn complaint(
+    factory: &ParserFactory,
+    field: &'static str,
+    schemas: Vec<(String, Value)>,
+    error: &str,
+) -> EngineError {
+    // llguidance catches its own panics and hands them on as errors.
+    if error.starts_with("panic:") {
+        return EngineError::Internal(format!("compiling a grammar panicked: {}", reason(&error)));
+    }
+    for (function, schema) in schemas {
+        if let Err(error) = parser(factory, TopLevelGrammar::from_json_schema(schema)) {
+            return invalid(field, format!("the parameters of `{function}`: {}", reason(&error)));
+        }
+    }
+    invalid(field, reason(&error))
+}
+
+/// A grammar for the tokens of a factory. Errors are llguidance's.
+pub(super) fn parser(factory: &ParserFactory, grammar: TopLevelGrammar) -> Result<TokenParser, String> {
+    let (init, quiet) = (GrammarInit::Serialized(grammar), Logger::new(0, 0));
+    let parser = factory.create_parser_from_init_ext(init, quiet, InferenceCapabilities::default(), limits());
+    parser.map_err(|error| format!("{error:#}"))
 }
 
 /// llguidance's words, without the marks it puts around the state it was told to leave out.
@@ -175,16 +209,23 @@ pub(super) fn invalid(field: &'static str, message: String) -> EngineError {
 
 fn digest(plan: &Plan) -> [u8; 32] {
     let mut hash = Sha256::new();
-    // The first of an alternative's grammars never has the name of those it encloses, so this is no other plan's digest.
-    for grammar in plan.alternatives.iter().flat_map(|alternative| &alternative.grammar.grammars) {
-        for part in [
-            grammar.name.clone().unwrap_or_default(),
-            grammar.json_schema.as_ref().map(ToString::to_string).unwrap_or_default(),
-            grammar.lark_grammar.clone().unwrap_or_default(),
-        ] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
+    for alternative in &plan.alternatives {
+        for grammar in [Some(&alternative.grammar), alternative.otherwise.as_ref()] {
+            let grammars = grammar.map_or([].as_slice(), |grammar| &grammar.grammars);
+            hash.update((grammars.len() as u64).to_le_bytes());
+            grammars.iter().for_each(|grammar| add(&mut hash, grammar));
         }
     }
     hash.finalize().into()
+}
+
+fn add(hash: &mut Sha256, grammar: &GrammarWithLexer) {
+    for part in [
+        grammar.name.clone().unwrap_or_default(),
+        grammar.json_schema.as_ref().map(ToString::to_string).unwrap_or_default(),
+        grammar.lark_grammar.clone().unwrap_or_default(),
+    ] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::calls;
 use super::compile::invalid;
 use super::schema::schema;
+use super::tame;
 use crate::output::{reasoning_tags, speaks_harmony};
 
 /// Name of the client's grammar where another one encloses it.
@@ -24,8 +25,12 @@ pub(super) struct Alternative {
     /// The field of the request that a complaint names.
     pub(super) field: &'static str,
     pub(super) grammar: TopLevelGrammar,
+    /// Whether it compiles in a time that its size tells.
+    pub(super) is_tame: bool,
     /// The schemas in it, by the names of their functions, to find the one at fault.
     pub(super) schemas: Vec<(String, Value)>,
+    /// What it is instead where that does not compile.
+    pub(super) otherwise: Option<TopLevelGrammar>,
 }
 
 /// Where a model's reasoning stands in an answer. It is free, so grammars begin behind it.
@@ -45,8 +50,18 @@ pub(super) enum Body {
     Lark(String),
     /// Rules of Lark, among them one for `body`.
     Rules(String),
-    /// The same, for calls of functions, whose schemas these are.
-    Calls(String, Vec<(String, Value)>),
+}
+
+/// Calls of functions.
+pub(super) struct Calls {
+    /// Rules of Lark, among them one for `body`.
+    pub(super) rules: String,
+    /// The functions' schemas, by their names.
+    pub(super) schemas: Vec<(String, Value)>,
+    /// Whether the schemas compile in a time that their size tells.
+    pub(super) are_tame: bool,
+    /// Rules for the same functions with any arguments where no client relies on their schemas, in case these do not compile.
+    pub(super) otherwise: Option<String>,
 }
 
 /// What the answer to a request has to look like. `None` where it is free.
@@ -62,17 +77,38 @@ pub(crate) fn plan(
     };
     // A forced call is all there is to the answer; otherwise the model chooses between calls and text.
     let forced = conversation.is_some_and(|conversation| calls::are_forced(&conversation.tool_choice));
-    let text = grammar.filter(|_| !forced).map(body).transpose()?;
+    let text = grammar.filter(|_| !forced);
+    let text_is_tame = text.as_ref().is_none_or(is_tame);
+    let text = text.map(body).transpose()?;
     let mut alternatives = Vec::new();
-    for (field, body) in [("tools", calls), ("grammar", text)] {
-        let Some(body) = body else { continue };
-        for opening in openings(reasoning) {
-            let grammar = enclosed(opening.as_deref(), lead(format, &body), &body);
-            let schemas = if let Body::Calls(_, schemas) = &body { schemas.clone() } else { Vec::new() };
-            alternatives.push(Alternative { field, grammar, schemas });
+    for opening in openings(reasoning) {
+        let opening = opening.as_deref();
+        if let Some(calls) = &calls {
+            let enclosed = |rules: &String| enclosed(opening, "", &Body::Rules(rules.clone()));
+            alternatives.push(Alternative {
+                field: "tools",
+                grammar: enclosed(&calls.rules),
+                is_tame: calls.are_tame,
+                schemas: calls.schemas.clone(),
+                otherwise: calls.otherwise.as_ref().map(enclosed),
+            });
+        }
+        if let Some(body) = &text {
+            let lead = if speaks_harmony(format) { calls::harmony_answer() } else { "" };
+            let grammar = enclosed(opening, lead, body);
+            let (is_tame, schemas, otherwise) = (text_is_tame, Vec::new(), None);
+            alternatives.push(Alternative { field: "grammar", grammar, is_tame, schemas, otherwise });
         }
     }
     Ok((!alternatives.is_empty()).then_some(Plan { alternatives }))
+}
+
+fn is_tame(grammar: &Grammar) -> bool {
+    match grammar {
+        Grammar::JsonObject | Grammar::Regex(_) | Grammar::Choice(_) => true,
+        Grammar::JsonSchema(schema) => tame::schema(schema),
+        Grammar::Lark(text) => tame::lark(text),
+    }
 }
 
 fn body(grammar: Grammar) -> Result<Body, EngineError> {
@@ -155,12 +191,6 @@ fn block(syntax: ReasoningSyntax, begins: bool) -> String {
     format!("reasoning: REASONING\nREASONING: {opening} ({text}) {closing} /[ \\t\\r\\n]{{0,8}}/\n")
 }
 
-/// What stands between reasoning and body.
-fn lead(format: OutputFormat, body: &Body) -> &'static str {
-    let is_call = matches!(body, Body::Calls(..));
-    if speaks_harmony(format) && !is_call { calls::harmony_answer() } else { "" }
-}
-
 fn enclosed(opening: Option<&str>, lead: &str, body: &Body) -> TopLevelGrammar {
     if let (None, "", Body::Json(schema)) = (opening, lead, body) {
         return TopLevelGrammar::from_json_schema(schema.clone());
@@ -171,7 +201,7 @@ fn enclosed(opening: Option<&str>, lead: &str, body: &Body) -> TopLevelGrammar {
     let reasoning = if opening.is_some() { "reasoning" } else { "" };
     let (opening, lead) = (opening.unwrap_or_default(), literal(lead));
     let (inner, enclosed) = match body {
-        Body::Rules(rules) | Body::Calls(rules, _) => (format!("body\n{opening}{rules}"), None),
+        Body::Rules(rules) => (format!("body\n{opening}{rules}"), None),
         Body::Json(schema) => {
             (format!("@{ENCLOSED}\n{opening}"), Some(GrammarWithLexer::from_json_schema(schema.clone())))
         }

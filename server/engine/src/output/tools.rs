@@ -10,6 +10,9 @@ use super::literal;
 /// How many `$ref`s and alternatives of a schema are followed, one inside of another.
 const MAX_DEPTH: u32 = 8;
 
+/// How many are looked at in all, before it is taken to say nothing: this happens while an answer is written.
+const STEPS: u32 = 1000;
+
 /// The tools of a request, as the client sent them.
 pub(super) struct Tools(Arc<[Value]>);
 
@@ -32,7 +35,7 @@ impl Tools {
         let schema = self.function(function).and_then(|function| function.get("parameters"));
         let Some(schema) = schema else { return Types::ANY };
         let property = schema.get("properties").and_then(|properties| properties.get(parameter));
-        property.map_or(Types::ANY, |property| Types::of(property, schema, MAX_DEPTH))
+        property.map_or(Types::ANY, |property| Types::of(property, schema))
     }
 
     fn function(&self, name: &str) -> Option<&Value> {
@@ -44,7 +47,7 @@ impl Tools {
 
 /// The value that a text between tags becomes, where the schema of the parameter is `schema`, inside of `root`.
 pub(crate) fn read_tagged_value(text: &str, schema: &Value, root: &Value) -> Option<Value> {
-    let types = Types::of(schema, root, MAX_DEPTH);
+    let types = Types::of(schema, root);
     if types.are_text() { Some(text.into()) } else { serde_json::from_str(&types.json(text)).ok() }
 }
 
@@ -58,35 +61,48 @@ impl Types {
     const ARRAY: Self = Self(32);
 
     /// Reads a schema (JSON Schema 2020-12, sections 6.1.1 and 10.2.1) as far as it says something about the type.
-    fn of(schema: &Value, root: &Value, depth: u32) -> Self {
-        if depth == 0 {
-            return Self::ANY;
-        }
-        let union = |schemas: &Vec<Value>| {
-            Self(schemas.iter().fold(0, |types, schema| types | Self::of(schema, root, depth - 1).0))
-        };
+    fn of(schema: &Value, root: &Value) -> Self {
+        Self::within(schema, root, MAX_DEPTH, &mut { STEPS })
+    }
+
+    fn within(schema: &Value, root: &Value, depth: u32, steps: &mut u32) -> Self {
+        let (1.., Some(left)) = (depth, steps.checked_sub(1)) else { return Self::ANY };
+        *steps = left;
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-            return target.map_or(Self::ANY, |target| Self::of(target, root, depth - 1));
+            return target.map_or(Self::ANY, |target| Self::within(target, root, depth - 1, steps));
         }
         match schema.get("type") {
             Some(Value::String(name)) => return Self::named(name),
             Some(Value::Array(names)) => {
-                let names = names.iter().filter_map(Value::as_str);
-                return Self(names.fold(0, |types, name| types | Self::named(name).0));
+                return Self::union(names.iter().filter_map(Value::as_str).map(Self::named));
             }
             _ => {}
         }
         for key in ["anyOf", "oneOf", "allOf"] {
             if let Some(schemas) = schema.get(key).and_then(Value::as_array) {
-                return union(schemas);
+                return Self::union(
+                    schemas.iter().map(|schema| Self::within(schema, root, depth - 1, steps)),
+                );
             }
         }
         let values = schema.get("enum").and_then(Value::as_array).map(Vec::as_slice);
         match values.or(schema.get("const").map(std::slice::from_ref)) {
-            Some(values) => Self(values.iter().fold(0, |types, value| types | Self::of_value(value).0)),
+            Some(values) => Self::union(values.iter().map(Self::of_value)),
             None => Self::ANY,
         }
+    }
+
+    /// All of these types. Once these are all there are, the rest is not asked for.
+    fn union(types: impl IntoIterator<Item = Self>) -> Self {
+        let mut union = Self(0);
+        for types in types {
+            union.0 |= types.0;
+            if union == Self::ANY {
+                break;
+            }
+        }
+        union
     }
 
     fn named(name: &str) -> Self {
@@ -142,5 +158,22 @@ impl Types {
             },
         };
         value.unwrap_or_else(|| quoted(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::Types;
+
+    #[test]
+    fn what_refers_to_too_much_says_nothing() {
+        let level = |number: usize| json!({ "anyOf": vec![json!({ "$ref": format!("#/$defs/{}", number + 1) }); 50] });
+        let mut levels: Map<_, _> = (0..7).map(|number| (number.to_string(), level(number))).collect();
+        levels.insert("7".to_owned(), json!({ "type": "string" }));
+        let root: Value = json!({ "$defs": levels });
+        assert_eq!(Types::of(&json!({ "$ref": "#/$defs/0" }), &root), Types::ANY);
+        assert_eq!(Types::of(&json!({ "$ref": "#/$defs/6" }), &root), Types::STRING);
     }
 }

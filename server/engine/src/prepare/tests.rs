@@ -187,4 +187,7 @@ fn large_prompts_are_prepared_on_a_thread_of_their_own() {
     assert!(is_quick(&Prompt::Chat(conversation("short"))));
     assert!(!is_quick(&Prompt::Text("x".repeat(5_000))));
     assert!(!is_quick(&Prompt::Chat(conversation(&"x".repeat(5_000)))));
+    let mut many = conversation("");
+    many.messages = vec![many.messages[0].clone(); 1000];
+    assert!(!is_quick(&Prompt::Chat(many)), "a template writes something for each");
 }

@@ -57,7 +57,7 @@ async fn what_cannot_be_followed_is_refused_with_the_reason() {
 #[tokio::test]
 async fn calls_that_cannot_be_bound_are_refused() {
     let engine = rambling(22);
-    let tool = |parameters: Value| json!({ "type": "function", "function": { "name": "f", "parameters": parameters } });
+    let tool = |parameters: Value| json!({ "type": "function", "function": { "name": "f", "strict": true, "parameters": parameters } });
     let cases = [
         (vec![], ToolChoice::Required, "tool_choice", "`tools` has none"),
         (vec![tool(json!({}))], ToolChoice::Function("g".to_owned()), "tool_choice", "no function `g`"),

@@ -1,32 +1,26 @@
 //! Arguments that are not written as one JSON object: each by its own part of the schema, and texts without quotation
 //! marks.
 
+use std::cell::Cell;
+
 use mlx_gate_core::EngineError;
 use serde_json::{Map, Value, json};
 
 use super::Function;
 use crate::grammar::compile::invalid;
-use crate::grammar::schema::schema;
+use crate::grammar::schema::{SILENT, schema};
 
 /// How many `$ref`s and alternatives of a schema are followed, one inside of another.
 const MAX_DEPTH: u32 = 16;
 
-/// Keywords that say nothing about what is valid, or hold what others refer to.
-const SILENT: [&str; 13] = [
-    "$schema",
-    "$id",
-    "$comment",
-    "$defs",
-    "definitions",
-    "title",
-    "description",
-    "default",
-    "example",
-    "examples",
-    "deprecated",
-    "readOnly",
-    "writeOnly",
-];
+/// How many are followed in all, for one parameter: alternatives may refer to alternatives that refer to alternatives.
+const STEPS: u32 = 10_000;
+
+/// In how many ways a value may be written that some alternative allows. Each is a rule of the grammar.
+const MOST_PARTS: usize = 4096;
+
+/// Bytes of definitions that go into one function's rules. They stand in each part that is JSON.
+const MOST_BYTES: usize = 4 << 20;
 
 /// Keywords of a function's parameters that are followed one by one.
 const FOLLOWED: [&str; 4] = ["type", "properties", "required", "additionalProperties"];
@@ -38,6 +32,11 @@ pub(super) type ReadBack = dyn Fn(&str, &Value, &Value) -> Option<Value>;
 pub(super) struct Parameters<'a> {
     function: &'a str,
     root: &'a Value,
+    /// What parts of the schema may refer to, and its size in bytes.
+    definitions: Vec<(&'static str, &'a Value)>,
+    size: usize,
+    /// How many bytes of it may still be written.
+    room: Cell<usize>,
     pub(super) named: Vec<Parameter<'a>>,
     /// There may be any others. Only where none has a name: a schema that names some is taken to name those that matter.
     pub(super) others: bool,
@@ -86,7 +85,10 @@ impl<'a> Parameters<'a> {
             }
         }
         let others = named.is_empty() && more == &ANY;
-        Ok(Self { function: name, root, named, others })
+        let definitions: Vec<_> =
+            ["$defs", "definitions"].into_iter().filter_map(|key| Some((key, root.get(key)?))).collect();
+        let size = definitions.iter().map(|(_, definitions)| definitions.to_string().len()).sum();
+        Ok(Self { function: name, root, definitions, size, room: Cell::new(MOST_BYTES), named, others })
     }
 
     /// The ways in which a parameter's value may be written. Where there are several, no text can be taken for JSON.
@@ -98,7 +100,7 @@ impl<'a> Parameters<'a> {
     ) -> Result<Vec<Part>, EngineError> {
         let found = match parameter.schema {
             Value::Bool(false) => Err("allows nothing".to_owned()),
-            schema => self.of_schema(schema, MAX_DEPTH),
+            schema => self.of_schema(schema, MAX_DEPTH, &mut { STEPS }),
         };
         let parts = found.and_then(|mut parts| {
             parts.retain(|part| match part {
@@ -125,20 +127,24 @@ impl<'a> Parameters<'a> {
         let Value::Object(keywords) = parameter.schema else {
             return schema("tools", parameter.schema.clone());
         };
+        let Some(room) = self.room.get().checked_sub(self.size) else {
+            let (function, most) = (self.function, MOST_BYTES >> 20);
+            let message = format!(
+                "the parameters of `{function}` take more than {most} MiB as this model writes calls"
+            );
+            return Err(invalid("tools", message));
+        };
+        self.room.set(room);
         let mut keywords = keywords.clone();
-        for definitions in ["$defs", "definitions"] {
-            if let Some(found) = self.root.get(definitions) {
-                keywords.insert(definitions.to_owned(), found.clone());
-            }
-        }
+        keywords.extend(self.definitions.iter().map(|(key, found)| ((*key).to_owned(), (*found).clone())));
         schema("tools", keywords.into())
     }
 
-    fn of_schema(&self, schema: &Value, depth: u32) -> Result<Vec<Part>, String> {
+    fn of_schema(&self, schema: &Value, depth: u32, steps: &mut u32) -> Result<Vec<Part>, String> {
         let Some(keywords) = schema.as_object().filter(|keywords| speaks(keywords)) else {
             return Ok(vec![Part::Text(Vec::new())]);
         };
-        if depth == 0 {
+        if depth == 0 || !take(steps) {
             return Err("nests too deep".to_owned());
         }
         let alone = |keyword: &str| {
@@ -148,7 +154,7 @@ impl<'a> Parameters<'a> {
         if let Some(reference) = keywords.get("$ref").and_then(Value::as_str).filter(|_| alone("$ref")) {
             let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
             let target = target.ok_or_else(|| format!("refers to `{reference}`, which is not there"))?;
-            return self.of_schema(target, depth - 1);
+            return self.of_schema(target, depth - 1, steps);
         }
         let values = keywords.get("enum").and_then(Value::as_array).map(Vec::as_slice);
         if let Some(values) = values.or(keywords.get("const").map(std::slice::from_ref)) {
@@ -156,7 +162,7 @@ impl<'a> Parameters<'a> {
         }
         for keyword in ["anyOf", "oneOf", "allOf"] {
             let Some(branches) = keywords.get(keyword).and_then(Value::as_array) else { continue };
-            if !self.may_be_text(schema, MAX_DEPTH) {
+            if !self.may_be_text(schema, MAX_DEPTH, steps) {
                 break;
             }
             if !alone(keyword) || keyword == "allOf" && branches.len() > 1 {
@@ -164,7 +170,10 @@ impl<'a> Parameters<'a> {
             }
             let mut parts = Vec::new();
             for branch in branches {
-                parts.extend(self.of_schema(branch, depth - 1)?);
+                parts.extend(self.of_schema(branch, depth - 1, steps)?);
+                if parts.len() > MOST_PARTS {
+                    return Err(format!("may be written in more than {MOST_PARTS} ways"));
+                }
             }
             return Ok(apart(parts));
         }
@@ -185,11 +194,11 @@ impl<'a> Parameters<'a> {
     }
 
     /// Whether a schema allows texts, as far as can be seen.
-    fn may_be_text(&self, schema: &Value, depth: u32) -> bool {
-        let Some(keywords) = schema.as_object().filter(|_| depth > 0) else { return true };
+    fn may_be_text(&self, schema: &Value, depth: u32, steps: &mut u32) -> bool {
+        let Some(keywords) = schema.as_object().filter(|_| depth > 0 && take(steps)) else { return true };
         if let Some(reference) = keywords.get("$ref").and_then(Value::as_str) {
             let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-            return target.is_none_or(|target| self.may_be_text(target, depth - 1));
+            return target.is_none_or(|target| self.may_be_text(target, depth - 1, steps));
         }
         match keywords.get("type") {
             Some(Value::String(kind)) => return kind == "string",
@@ -198,7 +207,7 @@ impl<'a> Parameters<'a> {
         }
         for keyword in ["anyOf", "oneOf"] {
             if let Some(branches) = keywords.get(keyword).and_then(Value::as_array) {
-                return branches.iter().any(|branch| self.may_be_text(branch, depth - 1));
+                return branches.iter().any(|branch| self.may_be_text(branch, depth - 1, steps));
             }
         }
         let values = keywords.get("enum").and_then(Value::as_array).map(Vec::as_slice);
@@ -216,6 +225,13 @@ impl<'a> Parameters<'a> {
     fn is_read(&self, text: &str, meant: &Value, schema: &Value, read_back: &ReadBack) -> bool {
         read_back(text, schema, self.root).is_none_or(|value| value == *meant)
     }
+}
+
+/// Takes one step, if there is one left.
+fn take(steps: &mut u32) -> bool {
+    let left = steps.checked_sub(1);
+    *steps = left.unwrap_or(0);
+    left.is_some()
 }
 
 /// Keeps texts from being taken for JSON that other parts allow. `null` and truth values stay: a text of that name is

@@ -48,8 +48,11 @@ fuzz_target!(|data: &[u8]| {
         tools: input.choice(&ToolSyntax::ALL),
         reasoning: input.choice(&ReasoningSyntax::ALL),
         reasoning_open: input.byte() % 4 == 0,
+        ..OutputFormat::default()
     };
-    let seed = u64::from(input.byte());
+    let seed = input.byte();
+    let format = OutputFormat { text_is_bound: seed % 4 == 0, ..format };
+    let seed = u64::from(seed);
     let text = input.text();
     let whole = answer(format, &[&text]);
     assert_eq!(answer(format, &cut(&text, seed)), whole, "{format:?} {text:?}");

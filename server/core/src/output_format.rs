@@ -8,6 +8,9 @@ pub struct OutputFormat {
     /// The prompt itself ends inside an open reasoning block, as some templates write it, so the answer begins as
     /// reasoning.
     pub reasoning_open: bool,
+    /// A grammar says what the text of the answer is. It may have the marks of reasoning and calls inside of it, where they
+    /// are text like any other.
+    pub text_is_bound: bool,
 }
 
 /// How a family of models writes tool calls.

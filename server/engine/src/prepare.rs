@@ -99,7 +99,7 @@ pub(crate) fn prepare(
         stop: request.stop,
         logprobs: request.logprobs,
         prompt_logprobs: request.prompt_logprobs,
-        format,
+        format: OutputFormat { text_is_bound: plan.as_ref().is_some_and(Plan::binds_text), ..format },
         reasoning_budget,
         tools,
         continues,

@@ -153,8 +153,11 @@ impl ModelText {
         let template = self.template.as_ref();
         self.tool_syntax = template.and_then(|template| parsers.tool_syntax(template));
         self.reasoning_syntax = template.and_then(|template| parsers.reasoning_syntax(template));
-        let format =
-            OutputFormat { tools: self.tool_syntax, reasoning: self.reasoning_syntax, reasoning_open: false };
+        let format = OutputFormat {
+            tools: self.tool_syntax,
+            reasoning: self.reasoning_syntax,
+            ..OutputFormat::default()
+        };
         self.markers = output::markers(format).filter_map(|text| self.vocabulary.special(text)).collect();
         self
     }
@@ -220,6 +223,7 @@ impl ModelText {
                 .reasoning_syntax
                 .and_then(output::reasoning_tags)
                 .is_some_and(|[tag, _]| thinking::is_open(rendered, tag)),
+            ..OutputFormat::default()
         }
     }
 

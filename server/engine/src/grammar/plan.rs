@@ -20,6 +20,13 @@ pub(crate) struct Plan {
     pub(super) alternatives: Vec<Alternative>,
 }
 
+impl Plan {
+    /// Whether a grammar says what the text of the answer is.
+    pub(crate) fn binds_text(&self) -> bool {
+        self.alternatives.iter().any(|alternative| alternative.field == "grammar")
+    }
+}
+
 /// One of the grammars that an answer may follow.
 pub(super) struct Alternative {
     /// The field of the request that a complaint names.

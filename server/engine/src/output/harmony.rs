@@ -34,6 +34,8 @@ pub(crate) fn speaks(format: OutputFormat) -> bool {
 pub(super) struct Harmony {
     calls_count: bool,
     reasoning_counts: bool,
+    /// The text of the answer is said by a grammar, and no mark inside of it ends it.
+    text_is_bound: bool,
     pending: Pending,
     place: Place,
     /// What was shown last, of which kind.
@@ -63,6 +65,7 @@ impl Harmony {
         Self {
             calls_count: format.tools == Some(ToolSyntax::Harmony),
             reasoning_counts: format.reasoning == Some(ReasoningSyntax::Harmony),
+            text_is_bound: format.text_is_bound,
             pending: Pending::new(false),
             place: Place::Message,
             last: None,
@@ -180,6 +183,10 @@ impl Harmony {
     }
 
     fn text(&mut self, kind: Kind, sink: &mut Sink<'_>) -> bool {
+        if self.text_is_bound && kind == Kind::Answer {
+            self.show(self.pending.text().len(), kind, sink.events);
+            return false;
+        }
         let Some((at, end)) = first_of(self.pending.text(), ENDS) else {
             self.show(self.pending.decided(ENDS), kind, sink.events);
             return false;

@@ -17,6 +17,10 @@ pub(super) struct Tags {
     pending: Pending,
     /// The answer may still turn out to be a call as a whole.
     untouched: bool,
+    /// Marks count only in front of the text, because what is inside of it is said by a grammar.
+    bound: bool,
+    /// That text has begun.
+    begun: bool,
 }
 
 enum State {
@@ -55,6 +59,8 @@ impl Tags {
             state: if open { State::Reasoning } else { State::Answer },
             pending: Pending::new(open),
             untouched: true,
+            bound: format.text_is_bound,
+            begun: false,
         }
     }
 
@@ -104,6 +110,11 @@ impl Tags {
         if let Some(step) = self.bare_call(sink) {
             return step;
         }
+        if self.bound
+            && let Some(step) = self.bound_text(sink)
+        {
+            return step;
+        }
         let Some((at, tag)) = first_of(self.pending.text(), &self.opening) else {
             let decided = self.pending.decided(&self.opening);
             self.show(decided, sink);
@@ -121,6 +132,22 @@ impl Tags {
             }
         }
         Step::Again
+    }
+
+    /// Shows what is text to its end, once it does not begin with a mark.
+    fn bound_text(&mut self, sink: &mut Sink<'_>) -> Option<Step> {
+        if !self.begun {
+            let text = self.pending.text().trim_start();
+            if self.opening.iter().any(|tag| text.starts_with(tag)) {
+                return None;
+            }
+            if self.opening.iter().any(|tag| tag.starts_with(text)) {
+                return Some(Step::NeedsText);
+            }
+            self.begun = true;
+        }
+        self.show(self.pending.text().len(), sink);
+        Some(Step::NeedsText)
     }
 
     /// Looks whether the answer begins as one does that is a call as a whole.
@@ -165,6 +192,7 @@ impl Tags {
             self.pending.after_tag = true;
         } else {
             // The mark is text, so it is shown at once; what follows is looked at again for other tags.
+            self.begun = true;
             self.pending.replace(block.before + block.mark);
             self.show(self.pending.text().len(), sink);
             self.pending.replace(block.cursor.into_unsettled());

@@ -15,6 +15,7 @@ const ALL: OutputFormat = OutputFormat {
     tools: Some(ToolSyntax::Hermes),
     reasoning: Some(ReasoningSyntax::Think),
     reasoning_open: false,
+    text_is_bound: false,
 };
 
 /// What a client makes of an answer.
@@ -101,6 +102,21 @@ fn reasoning_may_be_open_from_the_start() {
     check(open, "I think.\n</think>\n\nParis", "Paris", "I think.", &[]);
     check(open, "\n<think>\nI think.</think>Paris", "Paris", "I think.", &[]);
     check(OutputFormat { reasoning: None, ..open }, "I think", "I think", "", &[]);
+}
+
+#[test]
+fn marks_inside_of_text_that_a_grammar_says_are_text() {
+    let bound = OutputFormat { text_is_bound: true, ..ALL };
+    let json = "{\"a\": \"b <think> c</think> <tool_call>{}</tool_call>\"} \n";
+    check(bound, json, json, "", &[]);
+    check(bound, &format!("<think>\nhm\n</think>\n\n{json}"), json, "hm", &[]);
+    let call = "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": \"<think>\"}}</tool_call>";
+    check(bound, &format!("{call}\n{call}"), "", "", &[("f", "{\"a\": \"<think>\"}"); 2]);
+    let harmony =
+        OutputFormat { tools: Some(ToolSyntax::Harmony), reasoning: Some(ReasoningSyntax::Harmony), ..bound };
+    let json = "\"<|end|><|start|>assistant<|channel|>analysis<|message|>\" ";
+    let answer = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>";
+    check(harmony, &format!("{answer}{json}"), json, "hm", &[]);
 }
 
 #[test]
@@ -261,6 +277,7 @@ fn the_same_however_the_text_is_cut() {
             tools: (round % 5 != 0).then_some(ToolSyntax::Hermes),
             reasoning: (round % 2 == 0).then_some(ReasoningSyntax::Think),
             reasoning_open: round % 8 == 0,
+            text_is_bound: round % 3 == 0,
         };
         let length = random.random_range(1..14);
         let text: String = (0..length).filter_map(|_| FRAGMENTS.choose(&mut random)).copied().collect();

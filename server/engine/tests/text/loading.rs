@@ -213,7 +213,11 @@ fn the_output_format_follows_the_prompt() {
     thinking.template_options = Map::from_iter([("enable_thinking".to_owned(), json!(true))]);
     assert_eq!(
         format(&thinking),
-        OutputFormat { tools: None, reasoning: Some(ReasoningSyntax::Think), reasoning_open: true }
+        OutputFormat {
+            reasoning: Some(ReasoningSyntax::Think),
+            reasoning_open: true,
+            ..OutputFormat::default()
+        }
     );
     assert_eq!(format(&with_tools()).tools, Some(ToolSyntax::Hermes));
 }

@@ -87,7 +87,8 @@ fn the_same_in_every_family_however_the_text_is_cut() {
                 Some(ToolSyntax::Harmony) if round % 4 > 0 => Some(ReasoningSyntax::Harmony),
                 _ => ReasoningSyntax::ALL.get(round % 14).copied(),
             };
-            let format = OutputFormat { tools, reasoning, reasoning_open: round % 5 == 0 };
+            let (reasoning_open, text_is_bound) = (round % 5 == 0, round % 7 == 0);
+            let format = OutputFormat { tools, reasoning, reasoning_open, text_is_bound };
             let text = text(format, &texts, &mut random);
             let whole = answer_with(format, &offered, &[&text]);
             calls += whole.calls.len();

@@ -33,7 +33,7 @@ impl Case {
         let reasoning = self.reasoning.as_ref().map(|name| {
             ReasoningSyntax::ALL.into_iter().find(|syntax| syntax.as_str() == name).expect("a syntax")
         });
-        OutputFormat { tools, reasoning, reasoning_open: self.open }
+        OutputFormat { tools, reasoning, reasoning_open: self.open, text_is_bound: false }
     }
 }
 

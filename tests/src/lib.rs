@@ -4,6 +4,7 @@
 mod client;
 mod folder;
 mod guest;
+mod random_model;
 mod server;
 pub mod soak;
 mod web;
@@ -12,6 +13,7 @@ mod wire;
 pub use client::{Client, Events, Reply, question_body};
 pub use folder::Folder;
 pub use guest::{built_guest, component, guest};
+pub use random_model::random_model;
 pub use server::{Ended, PATIENCE, Server, run, run_within};
 pub use web::{Answer, Asked, Authority, Web};
 pub use wire::Wire;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -153,6 +154,13 @@ fn replace(target: &Path, folder: &Path, text: &str) -> io::Result<()> {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&fresh)?;
         if let Ok(old) = fs::metadata(target) {
+            // Whoever makes a key may be another than the server, which has to be able to read it. Only root can give a file
+            // away; to others it is an error, and the old file stays.
+            let (uid, gid) = (old.uid(), old.gid());
+            let made = file.metadata()?;
+            if (made.uid(), made.gid()) != (uid, gid) {
+                fchown(&file, Some(uid), Some(gid))?;
+            }
             file.set_permissions(old.permissions())?;
         }
         file.write_all(text.as_bytes())?;

@@ -16,7 +16,33 @@ pub(crate) async fn json(headers: &HeaderMap, body: Body, config: &Config) -> Re
     let bytes = timeout(config.body_timeout, read(headers, body, config.max_body_bytes))
         .await
         .map_err(|_| Error::BodyTimeout { limit: config.body_timeout })??;
+    check_values(&bytes, config.max_body_bytes.saturating_mul(VALUES_TO_BODY))?;
     Ok(serde_json::from_slice(&bytes)?)
+}
+
+/// How much more than the largest body its values may take in memory. Numbers of five digits, as tokens are, take five times as
+/// much as they do on the wire.
+const VALUES_TO_BODY: usize = 8;
+
+/// A value of two bytes may take a hundred in memory, and nobody has yet looked at whether the caller may ask for anything. So
+/// they are counted before they are made. The count holds for what is JSON; what is not will be found out.
+fn check_values(bytes: &[u8], limit: usize) -> Result<(), Error> {
+    /// A value in an array or object.
+    const VALUE: usize = size_of::<Value>();
+    /// An array or object of few values, with its allocation.
+    const HOLDER: usize = 8 * VALUE;
+    let (mut size, mut in_text, mut escaped) = (0, false, false);
+    for &byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' if !in_text => size += VALUE,
+            b'[' | b'{' if !in_text => size += HOLDER,
+            _ => {}
+        }
+    }
+    if size > limit { Err(Error::BodyTooManyValues { limit }) } else { Ok(()) }
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {

@@ -26,6 +26,9 @@ pub struct Config {
     pub max_connections: usize,
     /// Networks of the proxies whose word is taken for who the client is. Empty believes nobody.
     pub trusted_proxies: Vec<IpNet>,
+    /// Requests that nobody vouches for may call this server by any name, also when they come from this machine, where a web
+    /// page may have sent them.
+    pub any_host: bool,
     /// Web pages of these origins may call the API from a browser, and read its answers (CORS). Empty is none.
     pub cors_origins: Vec<Origin>,
 }
@@ -75,6 +78,7 @@ impl Default for Config {
             write_timeout: Duration::from_mins(1),
             max_connections: 2048,
             trusted_proxies: Vec::new(),
+            any_host: false,
             cors_origins: Vec::new(),
         }
     }

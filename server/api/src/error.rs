@@ -21,6 +21,14 @@ pub(crate) enum Error {
     MethodNotAllowed,
     #[error("the content-type is {found}; send `content-type: application/json`")]
     ContentType { found: String },
+    #[error(
+        "nobody has to say who they are here, so only `localhost`, addresses and private names are taken in `Host`: a web page may have sent this"
+    )]
+    WrongHost,
+    #[error(
+        "the request body holds more arrays, objects and values than fit into {limit} bytes of this server's memory"
+    )]
+    BodyTooManyValues { limit: usize },
     #[error("the request body is larger than this server's limit of {limit} bytes")]
     BodyTooLarge { limit: usize },
     #[error("the request body did not arrive within {} s", .limit.as_secs_f64())]
@@ -99,7 +107,10 @@ impl Error {
             Self::ContentType { .. } => {
                 invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type")
             }
-            Self::BodyTooLarge { .. } => invalid(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
+            Self::WrongHost => invalid(StatusCode::MISDIRECTED_REQUEST, "wrong_host"),
+            Self::BodyTooLarge { .. } | Self::BodyTooManyValues { .. } => {
+                invalid(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large")
+            }
             Self::BodyTimeout { .. } => invalid(StatusCode::REQUEST_TIMEOUT, "body_timeout").closing(),
             Self::BodyBroken => invalid(StatusCode::BAD_REQUEST, "incomplete_body").closing(),
             Self::NotJson(_) => invalid(StatusCode::BAD_REQUEST, "invalid_json"),

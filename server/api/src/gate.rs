@@ -11,6 +11,7 @@ use mlx_gate_core::{Dialect, HeaderValue, Passage, Refusal, RequestHead, Secret}
 use crate::App;
 use crate::deadline::Deadline;
 use crate::error::Error;
+use crate::host;
 use crate::observe::Context;
 use crate::peer::{FORWARDING, Origin, Peer};
 
@@ -55,6 +56,9 @@ pub(crate) async fn guard(
         .map(|peer| Origin::of(*peer, request.headers(), &app.config().trusted_proxies));
     let passage = app.lifecycle().begin();
     context.record.began(Arc::clone(&passage), origin);
+    if may_be_a_page(&request, origin) && !passage.authenticates() && !app.config().any_host {
+        return Error::WrongHost.into_response(dialect, &context.record);
+    }
 
     let head = head(&request, context.id.clone(), dialect, origin);
     let deadline = match authenticate(&*passage, &head, &context).await {
@@ -65,6 +69,14 @@ pub(crate) async fn guard(
     strip(request.headers_mut(), passage.credential_headers());
     request.extensions_mut().insert(Entered { passage, deadline });
     next.run(request).await
+}
+
+/// Whether it comes from this machine, by a name that a web page may have. The page may belong to anybody, and whoever looks at
+/// it is already behind the one wall there is where no plugin authenticates: the address that is listened at.
+fn may_be_a_page(request: &Request, origin: Option<Origin>) -> bool {
+    let is_here =
+        |origin: Origin| !origin.proxied && origin.client.is_some_and(|client| client.is_loopback());
+    origin.is_some_and(is_here) && !host::is_private(request.headers())
 }
 
 /// Asks who is calling, and gives the time that leaves them.
@@ -104,7 +116,7 @@ fn head(request: &Request, id: String, dialect: Dialect, origin: Option<Origin>)
         method: request.method().as_str().to_owned(),
         path: request.uri().path().to_owned(),
         dialect,
-        peer: origin.map(|origin| origin.client),
+        peer: origin.and_then(|origin| origin.client),
         headers: headers.collect(),
     }
 }

@@ -29,6 +29,7 @@ mod fields;
 mod gate;
 mod generation;
 mod health;
+mod host;
 mod log;
 mod observe;
 mod openai;

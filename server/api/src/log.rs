@@ -116,7 +116,7 @@ impl Record {
     pub(crate) fn began(&self, passage: Arc<dyn Passage>, origin: Option<Origin>) {
         let mut fields = self.fields();
         fields.passage = Some(passage);
-        fields.peer = origin.map(|origin| origin.client);
+        fields.peer = origin.and_then(|origin| origin.client);
     }
 
     /// The gate let the caller in.

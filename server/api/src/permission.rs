@@ -37,6 +37,11 @@ impl<'a> Authorized<'a> {
         self.constraints.allows_model(name)
     }
 
+    /// The operation is about no model that there is for this caller. Limits count by model, and would begin to for every name.
+    pub(crate) fn forget_model(&mut self) {
+        self.operation.model = None;
+    }
+
     /// The model that answers, which the caller may use.
     pub(crate) fn model(&mut self) -> Result<Option<String>, Error> {
         if let Some(model) = self.constraints.model.take() {
@@ -108,6 +113,11 @@ impl Permit {
     /// How the operation is to be treated.
     pub(crate) fn tags(&self) -> &Tags {
         &self.tags
+    }
+
+    /// The operation is carried out, whatever comes of it.
+    pub(crate) fn begin(&self) {
+        self.record.answering();
     }
 
     /// The answer to the operation.

@@ -226,7 +226,7 @@ pub(crate) const ALLOW_ANONYMOUS: Opt = Opt {
     shape: Shape::Switch,
     was: None,
     default: "false",
-    help: "Lets everybody who can reach a public address use the server when no plugin authenticates",
+    help: "When no plugin authenticates: lets everybody who can reach a public address use the server, and takes requests from this machine by any name in Host, which may be a web page's",
 };
 
 pub(crate) const TRUSTED_PROXY: Opt = Opt {

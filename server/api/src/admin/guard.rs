@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Admin;
 use super::answer::Failure;
+use crate::host;
 use crate::peer::Peer;
 
 /// Through what a request came in.
@@ -75,9 +76,7 @@ fn keep_browsers_out(headers: &HeaderMap) -> Result<(), Failure> {
 
 /// A name that a page has rebound to this machine stands in `Host` as that name; an address cannot be rebound.
 fn check_host(headers: &HeaderMap) -> Result<(), Failure> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next().and_then(|host| host.to_str().ok()).filter(|_| hosts.next().is_none());
-    if host.is_some_and(names_this_machine) {
+    if host::is_this_machine(headers) {
         return Ok(());
     }
     Err(Failure::new(
@@ -87,44 +86,10 @@ fn check_host(headers: &HeaderMap) -> Result<(), Failure> {
     ))
 }
 
-fn names_this_machine(host: &str) -> bool {
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, port)) if port.is_empty() || port.starts_with(':') => address,
-        Some(_) => return false,
-        None => host.split_once(':').map_or(host, |(name, _)| name),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
-}
-
 /// The only `Authorization: Bearer`.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?.as_bytes();
     let (scheme, key) = value.split_at_checked("Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then_some(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::names_this_machine;
-
-    #[test]
-    fn only_addresses_and_localhost_are_this_machine() {
-        for host in [
-            "localhost",
-            "LOCALHOST:8001",
-            "127.0.0.1",
-            "127.0.0.1:8001",
-            "[::1]:8001",
-            "[::1]",
-            "192.0.2.1:1",
-        ] {
-            assert!(names_this_machine(host), "{host}");
-        }
-        for host in
-            ["", "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "[::1].evil", "::1"]
-        {
-            assert!(!names_this_machine(host), "{host}");
-        }
-    }
 }

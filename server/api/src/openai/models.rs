@@ -100,13 +100,14 @@ pub(crate) async fn find(call: &Call) -> Result<(Permit, &ModelCard), Error> {
     let id = call.path_tail.as_deref().unwrap_or_default();
     options::check_model(id)?;
     let operation = Operation { model: Some(id.to_owned()), ..Operation::new(call.api) };
-    let authorized = Authorized::ask(call, operation).await?;
-    let allowed = authorized.allows_model(id);
+    let mut authorized = Authorized::ask(call, operation).await?;
+    let card = call.find_model(Some(id)).ok().filter(|_| authorized.allows_model(id));
+    if card.is_none() {
+        authorized.forget_model();
+    }
     // Looking for models by guessing their names is limited as looking at them is.
     let permit = authorized.admit().await?;
-    let card = call.find_model(Some(id))?;
-    if !allowed {
-        return Err(EngineError::UnknownModel(clipped(id)).into());
-    }
+    permit.begin();
+    let card = card.ok_or_else(|| EngineError::UnknownModel(clipped(id)))?;
     Ok((permit, card))
 }

@@ -160,6 +160,24 @@ async fn a_body_of_20_mb_is_413_with_or_without_its_length() {
 }
 
 #[tokio::test]
+async fn a_body_of_more_values_than_memory_is_413() {
+    let app = app(&FakeEngine::says(Vec::new()));
+    let messages = |message: &str, number| format!("{{\"messages\": [{}]}}", vec![message; number].join(","));
+    for body in [messages("[0]", 400_000), messages("{}", 400_000), messages("0", 4_000_000)] {
+        let answered = answer(&app, request("POST", CHAT, body)).await;
+        assert_eq!(answered.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", answered.body);
+        assert_eq!(answered.error()["code"], "request_too_large");
+    }
+    // What stands in texts is no value, and a million tokens are as many as anybody asks about.
+    let text = json!({"messages": [{"role": "user", "content": "[{,\\\"".repeat(500_000)}]}).to_string();
+    let tokens = json!({"prompt": vec![12_345; 1_000_000]}).to_string();
+    for (path, body) in [(CHAT, text), ("/v1/completions", tokens)] {
+        let answered = answer(&app, request("POST", path, body)).await;
+        assert_ne!(answered.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", answered.body);
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_arrive_is_408_and_one_that_breaks_off_400() {
     let config = Config { body_timeout: Duration::from_millis(1), ..Config::default() };
     let app = app_with(&FakeEngine::says(Vec::new()), FakeGate::default(), config);

@@ -62,3 +62,43 @@ async fn a_trusted_proxys_word_is_taken() {
     assert_eq!(peer, "198.51.100.1");
     assert_eq!(claims.len(), 8, "{claims:?}");
 }
+
+#[tokio::test]
+async fn a_page_with_this_machines_address_under_its_own_name_is_refused_where_nobody_has_to_say_who_they_are()
+ {
+    let ask = async |peer: &str, host: &str, open: bool, any_host: bool| {
+        let config = Config { any_host, ..Config::default() };
+        let gate = FakeGate { open, ..FakeGate::default() };
+        let mut request = request("GET", "/v1/models", "");
+        request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+        request.headers_mut().insert("host", host.parse().unwrap());
+        answer(&app_with(&FakeEngine::says(Vec::new()), gate, config), request).await
+    };
+    let here = "127.0.0.1:5000";
+    let refused = ask(here, "evil.example:8000", true, false).await;
+    assert_eq!((refused.status.as_u16(), refused.error()["code"].as_str()), (421, Some("wrong_host")));
+    assert_eq!(ask("[::1]:5000", "evil.example", true, false).await.status, 421);
+    for (peer, host, open, any_host) in [
+        (here, "localhost:8000", true, false),
+        (here, "127.0.0.1:8000", true, false),
+        (here, "host.docker.internal:8000", true, false),
+        (here, "evil.example", false, false),
+        (here, "example.com", true, true),
+        (STRANGER, "server.example.com", true, false),
+    ] {
+        assert_eq!(ask(peer, host, open, any_host).await.status, 200, "{peer} {host} {open} {any_host}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_proxys_headers_disagree_nobody_is_taken_for_the_proxy() {
+    let gate = FakeGate::default();
+    let seen = Arc::clone(&gate.seen);
+    let config = Config { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
+    let mut request = claiming(PROXY);
+    request.headers_mut().insert("forwarded", "for=10.0.0.7".parse().unwrap());
+    let answered = answer(&app_with(&FakeEngine::says(Vec::new()), gate, config), request).await;
+    assert_eq!(answered.status, 200);
+    assert_eq!(seen.ended().await.peer, None);
+    assert_eq!(seen.heads.lock().unwrap()[0].peer, None);
+}

@@ -1,7 +1,8 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::fakes::{FakeEngine, answer, app, request};
+use super::fakes::{FakeEngine, FakeGate, answer, app, app_with, request};
+use crate::Config;
 
 #[tokio::test]
 async fn models_are_listed_in_order() {
@@ -41,5 +42,17 @@ async fn a_model_is_found_by_an_id_with_slashes() {
         let answered = answer(&app, request("GET", path, "")).await;
         assert_eq!(answered.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(answered.error()["code"], "model_not_found", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_guess_counts_as_a_request_and_is_about_no_model() {
+    for (path, status, model) in [("/v1/models/demo", 200, Some("demo")), ("/v1/models/guess", 404, None)] {
+        let gate = FakeGate::default();
+        let seen = std::sync::Arc::clone(&gate.seen);
+        let app = app_with(&FakeEngine::says(Vec::new()), gate, Config::default());
+        assert_eq!(answer(&app, request("GET", path, "")).await.status, status, "{path}");
+        assert!(seen.ended().await.ran, "{path}: what was reserved is not given back");
+        assert_eq!(seen.operation(mlx_gate_core::Phase::RateLimit).model.as_deref(), model, "{path}");
     }
 }

@@ -243,7 +243,9 @@ async fn tools_without_a_schema_take_what_the_model_gives() {
 #[tokio::test]
 async fn what_has_no_place_between_tags_is_refused_by_name() {
     let tool = |parameters: Value| {
-        vec![json!({ "type": "function", "function": { "name": "f", "strict": true, "parameters": parameters } })]
+        vec![
+            json!({ "type": "function", "function": { "name": "f", "strict": true, "parameters": parameters } }),
+        ]
     };
     let property = |schema: Value| tool(json!({ "properties": { "p": schema } }));
     for (syntax, tools, reason) in [

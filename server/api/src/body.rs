@@ -20,9 +20,9 @@ pub(crate) async fn json(headers: &HeaderMap, body: Body, config: &Config) -> Re
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-/// How much more than the largest body its values may take in memory. Numbers of five digits, as tokens are, take five times as
-/// much as they do on the wire.
-const VALUES_TO_BODY: usize = 8;
+/// How much more than the largest body its values may take in memory. Numbers of five digits, as tokens are, take twelve times
+/// as much as they do on the wire.
+const VALUES_TO_BODY: usize = 16;
 
 /// A value of two bytes may take a hundred in memory, and nobody has yet looked at whether the caller may ask for anything. So
 /// they are counted before they are made. The count holds for what is JSON; what is not will be found out.

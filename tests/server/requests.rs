@@ -46,6 +46,51 @@ fn wrong_chats_are_refused_with_the_field_named() {
     assert_eq!(client.ask("What is 2 + 3?"), "2 + 3 = 5");
 }
 
+/// As load generators ask for them, which send `ignore_eos` (vLLM's `bench serve`, guidellm) or `min_tokens` (genai-perf).
+#[test]
+fn answers_are_as_long_as_a_load_generator_wants_them() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let chat = json!([{"role": "user", "content": "What is the capital of France?"}]);
+    for (path, body) in [
+        (CHAT, json!({"messages": chat, "max_completion_tokens": 60, "ignore_eos": true})),
+        (CHAT, json!({"messages": chat, "max_tokens": 60, "min_tokens": 60, "temperature": 0})),
+        (
+            "/v1/completions",
+            json!({"prompt": "The capital of", "max_tokens": 60, "ignore_eos": true, "repetition_penalty": 1.0}),
+        ),
+        (
+            "/v1/completions",
+            json!({"prompt": [5, 6, 7], "max_tokens": 60, "min_tokens": 60, "temperature": 0}),
+        ),
+    ] {
+        let reply = client.post(path, &body);
+        assert_eq!(reply.status, 200, "{body}: {}", reply.text);
+        let reply = reply.json();
+        assert_eq!(reply["usage"]["completion_tokens"], 60, "{body}: {reply}");
+        assert_eq!(reply["choices"][0]["finish_reason"], "length", "{body}: {reply}");
+    }
+    // The tokens that are told are those of prompt and answer.
+    let body = json!({"messages": chat, "temperature": 0, "return_token_ids": true, "skip_special_tokens": false,
+        "include_stop_str_in_output": true});
+    let reply = client.post(CHAT, &body).json();
+    let spelled = |tokens: &Value| {
+        client.post("/detokenize", &json!({ "tokens": tokens })).json()["prompt"].as_str().unwrap().to_owned()
+    };
+    let choice = &reply["choices"][0];
+    let answer = choice["message"]["content"].as_str().unwrap();
+    assert!(answer.contains("Paris") && answer.ends_with("<|im_end|>"), "{reply}");
+    assert_eq!(spelled(&choice["token_ids"]), answer);
+    let prompt = spelled(&reply["prompt_token_ids"]);
+    assert!(prompt.starts_with("<|im_start|>") && prompt.contains("capital of France?"), "{prompt}");
+    // A dot ends it as its own end would.
+    let dot = client.post("/tokenize", &json!({"prompt": "."})).json()["tokens"].clone();
+    let body = json!({"messages": chat, "temperature": 0, "stop_token_ids": dot});
+    let stopped = client.post(CHAT, &body).json()["choices"][0].clone();
+    assert_eq!(stopped["finish_reason"], "stop");
+    assert_eq!(stopped["message"]["content"], answer.split('.').next().unwrap());
+}
+
 #[test]
 fn what_is_no_chat_at_all_is_refused() {
     let server = Server::start(&[]);

@@ -65,6 +65,8 @@ pub(crate) struct Generation {
     pub(crate) model: String,
     /// Number of choices.
     pub(crate) count: usize,
+    /// The prompts in tokens, where these are asked for.
+    pub(crate) prompts: Vec<Vec<u32>>,
 }
 
 impl Generation {
@@ -102,6 +104,8 @@ impl Generation {
         };
         check_size(&prepared)?;
         call.record.prepared(&model);
+        let told = prepared.iter().filter(|prepared| prepared.token_ids);
+        let prompts = told.map(|prepared| prepared.prompt.clone()).collect();
         let permit = authorized.measured(&prepared).admit().await?;
         let mut sizes = Some(prepared.iter().flat_map(input_tokens).collect());
         let mut choices = Vec::new();
@@ -115,9 +119,8 @@ impl Generation {
             }
         }
         let count = choices.len();
-        let generation =
-            Self { choices, turn: 0, record: call.record.clone(), deadline: call.deadline, model, count };
-        Ok((permit, generation))
+        let (record, deadline) = (call.record.clone(), call.deadline);
+        Ok((permit, Self { choices, turn: 0, record, deadline, model, count, prompts }))
     }
 
     /// The next event of any choice, with the choice's index; [`Event::Finished`] is the last one of a choice. An error is

@@ -198,7 +198,7 @@ impl Record {
                     fields.outcome = Some(Outcome::Finished(finished.reason));
                 }
             }
-            Event::PromptLogprobs(_) | Event::Logprobs(_) | Event::Failed(_) => {}
+            Event::PromptLogprobs(_) | Event::Tokens(_) | Event::Logprobs(_) | Event::Failed(_) => {}
         }
     }
 
@@ -251,7 +251,11 @@ impl Fields {
                 *usage = Usage { input_tokens: 0, cached_tokens: 0, ..finished.usage };
             }
             Event::Finished(finished) => *usage = finished.usage,
-            Event::Started { .. } | Event::PromptLogprobs(_) | Event::Logprobs(_) | Event::Failed(_) => {}
+            Event::Started { .. }
+            | Event::PromptLogprobs(_)
+            | Event::Tokens(_)
+            | Event::Logprobs(_)
+            | Event::Failed(_) => {}
         }
     }
 

@@ -27,3 +27,4 @@ mod responses;
 mod serve;
 mod streams;
 mod tokenize;
+mod vllm;

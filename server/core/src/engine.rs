@@ -7,8 +7,8 @@ use futures_core::Stream;
 use serde_json::Value;
 
 use crate::{
-    BoxFuture, EncodeRequest, Encoded, Event, ModelCard, OutputFormat, PreparedEncode, Prompt, Request,
-    Sampling, Tags,
+    BoxFuture, EncodeRequest, Encoded, EndRules, Event, ModelCard, OutputFormat, PreparedEncode, Prompt,
+    Request, Sampling, Tags,
 };
 
 /// The events of one answer. Dropping it cancels the answer, also during prefill.
@@ -98,6 +98,12 @@ pub struct Prepared {
     pub sampling: Sampling,
     /// Stop strings. None is empty.
     pub stop: Vec<String>,
+    /// What else ends it, and when.
+    pub end: EndRules,
+    /// Special tokens are text, by their names.
+    pub special_tokens: bool,
+    /// Every token generated is told.
+    pub token_ids: bool,
     /// Log probabilities of tokens, with those of this many alternatives.
     pub logprobs: Option<u32>,
     /// The same of the prompt's tokens.

@@ -14,6 +14,9 @@ pub enum Event {
     },
     /// How likely the prompt's own tokens were, where that is asked for: once it is read, before anything of the answer.
     PromptLogprobs(Arc<PromptLogprobs>),
+    /// The next tokens, where they are asked for: all that are generated, those that end the answer included. They come
+    /// before everything that is made of them.
+    Tokens(Vec<u32>),
     /// Log probabilities of the next tokens, where they are asked for. They come directly before the pieces made of these
     /// tokens, or before the end where nothing was. The tokens of a stop string that are not shown are not among them, and
     /// the one that ends an answer only where the prompt's are asked for too.

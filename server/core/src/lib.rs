@@ -39,8 +39,8 @@ pub use model::{Capabilities, ModelCard};
 pub use operation::{Api, Constraints, Dialect, Operation};
 pub use output_format::{OutputFormat, ReasoningSyntax, ToolSyntax};
 pub use request::{
-    Conversation, Effort, Grammar, MOST_CHOICES, MOST_LOGPROBS, Message, Prompt, ReasoningOptions, Request,
-    Role, Sampling, SamplingOverrides, ToolCall, ToolChoice,
+    Conversation, Effort, EndRules, Grammar, MOST_CHOICES, MOST_LOGPROBS, Message, Prompt, ReasoningOptions,
+    Request, Role, Sampling, SamplingOverrides, ToolCall, ToolChoice,
 };
 pub use secret::Secret;
 pub use usage::{Priority, Tags, Usage};

@@ -1,5 +1,7 @@
 use serde_json::{Map, Value};
 
+use crate::Truncate;
+
 /// A generation request, in no client's dialect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -18,6 +20,14 @@ pub struct Request {
     pub max_output_tokens: Option<u32>,
     /// Generation ends before the first of these; none of it is shown.
     pub stop: Vec<String>,
+    /// What else ends it, and when.
+    pub end: EndRules,
+    /// Cuts a prompt that is longer at its beginning.
+    pub truncate: Option<Truncate>,
+    /// Special tokens are text, by their names.
+    pub special_tokens: bool,
+    /// Every token generated is told, see [`Event::Tokens`](crate::Event::Tokens).
+    pub token_ids: bool,
     /// Log probabilities of the tokens generated, each with those of this many likeliest tokens; `None` is none at all.
     /// At most [`MOST_LOGPROBS`].
     pub logprobs: Option<u32>,
@@ -44,11 +54,29 @@ impl Request {
             sampling: SamplingOverrides::default(),
             max_output_tokens: None,
             stop: Vec::new(),
+            end: EndRules::default(),
+            truncate: None,
+            special_tokens: false,
+            token_ids: false,
             logprobs: None,
             prompt_logprobs: None,
             grammar: None,
         }
     }
+}
+
+/// When an answer may end, and what of its end is shown. The default: where the model ends it, and nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndRules {
+    /// Tokens that end it as the model's own end-of-sequence tokens do.
+    pub tokens: Vec<u32>,
+    /// It has this many tokens before any of these tokens, or a stop string, ends it. A grammar goes before: an answer that
+    /// can only end ends.
+    pub min_tokens: u32,
+    /// The model's own end-of-sequence tokens do not end it. Not for an answer that follows a grammar.
+    pub ignores_model: bool,
+    /// The stop string or token that ends it is part of its text.
+    pub shown: bool,
 }
 
 /// The set of texts an answer may be. What a model reasons before its answer is free.

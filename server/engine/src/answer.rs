@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mlx_gate_core::decoder::Scored;
-use mlx_gate_core::{Event, FinishReason, Prepared, PromptLogprobs, ReasoningBudget, TokenLogprob};
+use mlx_gate_core::{EndRules, Event, FinishReason, Prepared, PromptLogprobs, ReasoningBudget, TokenLogprob};
 
 use crate::output::OutputParser;
 use crate::stop::{Released, StopStrings};
@@ -14,7 +14,10 @@ use crate::text::{Beginning, Detokenizer, ModelText};
 /// It runs on the device thread, although no device is needed, because whether a row goes on depends on its text. It
 /// costs about a microsecond a token.
 pub(crate) struct Answer {
-    stop_tokens: Arc<[u32]>,
+    /// Tokens that end it.
+    ends: Arc<[u32]>,
+    /// When they do, and what of its end is shown.
+    rules: EndRules,
     detokenizer: Detokenizer,
     stop: StopStrings,
     /// A stop string was found: nothing behind it is shown.
@@ -22,9 +25,11 @@ pub(crate) struct Answer {
     output: OutputParser,
     /// Log probabilities of tokens of which nothing is shown yet.
     logprobs: Vec<TokenLogprob>,
+    /// Every token is told.
+    tells_tokens: bool,
     /// Whether that of the token which ends the answer is shown. Who asks how likely a prompt is has one token generated behind
     /// it, and takes the last of all away (lm-evaluation-harness, `parse_logprobs`), whatever it was.
-    shows_end: bool,
+    shows_end_logprob: bool,
     tokens: u32,
     reasoning_tokens: u32,
     budget: Option<ReasoningBudget>,
@@ -51,16 +56,21 @@ pub(crate) enum Ending {
 }
 
 impl Answer {
-    pub(crate) fn new(text: &ModelText, stop_tokens: Arc<[u32]>, prepared: &Prepared) -> Self {
+    pub(crate) fn new(text: &ModelText, ends: Arc<[u32]>, prepared: &Prepared) -> Self {
         let beginning = if prepared.continues { Beginning::Continued } else { Beginning::Fresh };
+        let shown = prepared.end.shown;
         Self {
-            stop_tokens,
-            detokenizer: text.detokenizer(beginning, prepared.format),
-            stop: StopStrings::new(&prepared.stop),
+            ends,
+            rules: prepared.end.clone(),
+            detokenizer: text
+                .detokenizer(beginning, prepared.format)
+                .showing_special(prepared.special_tokens),
+            stop: StopStrings::new(&prepared.stop).shown(shown),
             stopped: false,
             output: OutputParser::new(prepared.format, Arc::clone(&prepared.tools)),
             logprobs: Vec::new(),
-            shows_end: prepared.prompt_logprobs.is_some(),
+            tells_tokens: prepared.token_ids,
+            shows_end_logprob: shown || prepared.prompt_logprobs.is_some(),
             tokens: 0,
             reasoning_tokens: 0,
             budget: prepared.reasoning_budget.clone(),
@@ -77,19 +87,23 @@ impl Answer {
         scored: Option<Scored>,
         events: &mut Vec<Event>,
     ) -> bool {
+        if self.tells_tokens {
+            events.push(Event::Tokens(vec![token]));
+        }
         let before = events.len();
         self.tokens += 1;
-        let is_end = source == Source::Model && self.stop_tokens.contains(&token);
-        if !is_end || self.shows_end {
+        let is_end = source == Source::Model && self.ends.contains(&token);
+        if !is_end || self.shows_end_logprob {
             self.logprobs.extend(scored.map(|scored| self.logprob(token, scored)));
         }
-        if is_end {
+        if is_end && !self.rules.shown {
             return true;
         }
         let mut text = String::new();
         self.detokenizer.push(token, &mut text);
         let released = match source {
-            Source::Model => self.stop.push(&text),
+            Source::Model if self.tokens > self.rules.min_tokens => self.stop.push(&text),
+            Source::Model => Released { text: self.stop.push_early(&text), stopped: false },
             Source::Forced => Released { text: self.stop.pass(&text), stopped: false },
         };
         let reasoning = self.output.in_reasoning();
@@ -100,7 +114,7 @@ impl Answer {
         }
         self.show_logprobs(before, events);
         self.stopped = released.stopped;
-        released.stopped
+        is_end || released.stopped
     }
 
     /// Tokens that have to come next, because the reasoning has spent its budget. They are given once.

@@ -175,12 +175,19 @@ impl LocalEngine {
         let guide = prepared.grammar.clone().map(|grammar| self.guide(grammar)).transpose()?;
         let mut sampling = prepared.sampling.clone();
         sampling.seed = sampling.seed.map(|seed| seed.wrapping_add(u64::from(number)));
-        // Log probabilities and grammars take the logits, which stay on the device where it chooses.
-        let on_device = sampling.is_plain_greedy() && prepared.logprobs.is_none() && guide.is_none();
+        // Log probabilities, grammars and a least number of tokens take the logits, which stay on the device where it chooses.
+        let end = &prepared.end;
+        let on_device = sampling.is_plain_greedy()
+            && prepared.logprobs.is_none()
+            && guide.is_none()
+            && end.min_tokens == 0;
         let sampler = (!on_device).then(|| {
-            RowSampler::new(sampling, &prepared.prompt).with_logprobs(prepared.logprobs).guided(guide)
+            RowSampler::new(sampling, &prepared.prompt)
+                .with_logprobs(prepared.logprobs)
+                .guided(guide)
+                .reaching(end.min_tokens, served.stop_tokens.iter().chain(&end.tokens).copied())
         });
-        let answer = Answer::new(&served.text, Arc::clone(&served.stop_tokens), prepared);
+        let answer = Answer::new(&served.text, served.ends(end), prepared);
         Ok(Choice::new(sampler, answer, prepared.max_output_tokens, events))
     }
 

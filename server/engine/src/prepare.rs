@@ -3,8 +3,8 @@
 mod budget;
 
 use mlx_gate_core::{
-    Conversation, EngineError, MOST_CHOICES, MOST_LOGPROBS, Message, OutputFormat, Prepared, Prompt, Request,
-    Sampling, SamplingOverrides, Tokenize, Tokenized,
+    Conversation, EndRules, EngineError, MOST_CHOICES, MOST_LOGPROBS, Message, OutputFormat, Prepared,
+    Prompt, Request, Sampling, SamplingOverrides, Tokenize, Tokenized, Truncate,
 };
 
 use crate::grammar::{self, Plan, Reasoning};
@@ -70,7 +70,10 @@ pub(crate) fn prepare(
         Prompt::Text(_) | Prompt::Tokens(_) => None,
     };
     let tools = conversation.map_or([].as_slice(), Conversation::offered_tools).into();
-    let (field, ChatPrompt { tokens, format, may_reason }) = encode(served, &request.prompt)?;
+    let (field, ChatPrompt { mut tokens, format, may_reason }) = encode(served, &request.prompt)?;
+    if let Some(truncate) = request.truncate {
+        cut(&mut tokens, longest(served, most, truncate, request.max_output_tokens));
+    }
     if tokens.is_empty() {
         return Err(invalid(
             field,
@@ -79,6 +82,7 @@ pub(crate) fn prepare(
     }
     check_tokens(served, field, &tokens)?;
     let max_output_tokens = output_tokens(served, most, tokens.len(), request.max_output_tokens)?;
+    check_end(&request.end, max_output_tokens, vocabulary)?;
     let reasoning = match format.reasoning {
         Some(syntax) if format.reasoning_open => Reasoning::Open(syntax),
         Some(syntax) if may_reason => Reasoning::Possible(syntax),
@@ -89,6 +93,10 @@ pub(crate) fn prepare(
         None => None,
     };
     let plan = grammar::plan(request.grammar, conversation, format, reasoning)?;
+    if plan.is_some() && request.end.ignores_model {
+        let message = "a grammar or a call that has to be made ends the answer where it is complete; leave out one of them";
+        return Err(invalid("ignore_eos", message.to_owned()));
+    }
     let prepared = Prepared {
         id: request.id,
         model: served.card.id.clone(),
@@ -97,6 +105,9 @@ pub(crate) fn prepare(
         max_output_tokens,
         sampling,
         stop: request.stop,
+        end: request.end,
+        special_tokens: request.special_tokens,
+        token_ids: request.token_ids,
         logprobs: request.logprobs,
         prompt_logprobs: request.prompt_logprobs,
         format: OutputFormat { text_is_bound: plan.as_ref().is_some_and(Plan::binds_text), ..format },
@@ -106,6 +117,37 @@ pub(crate) fn prepare(
         grammar: None,
     };
     Ok((prepared, plan))
+}
+
+/// What ends an answer has to be tokens that there are, and what it has to reach has to be possible.
+fn check_end(end: &EndRules, most: u32, vocabulary: u32) -> Result<(), EngineError> {
+    if let Some(token) = end.tokens.iter().find(|&&token| token >= vocabulary) {
+        let message = format!("token {token} is outside of the vocabulary of {vocabulary}");
+        return Err(invalid("stop_token_ids", message));
+    }
+    if end.min_tokens > most {
+        let message =
+            format!("the answer is to have at least {} tokens, but can have {most}", end.min_tokens);
+        return Err(invalid("min_tokens", message));
+    }
+    Ok(())
+}
+
+/// Where a prompt is cut.
+fn longest(served: &Served, most: u32, truncate: Truncate, asked: Option<u32>) -> usize {
+    let tokens = match truncate {
+        Truncate::To(tokens) => tokens,
+        // What the answer may take has to be left, where that is known.
+        Truncate::ToModel => {
+            served.card.context_length.saturating_sub(asked.map_or(1, |asked| asked.min(most)))
+        }
+    };
+    tokens.max(1) as usize
+}
+
+/// Takes away what is too much from the beginning, as vLLM does: the end of a prompt is what the answer follows.
+fn cut(tokens: &mut Vec<u32>, longest: usize) {
+    tokens.drain(..tokens.len().saturating_sub(longest));
 }
 
 fn invalid(field: &'static str, message: String) -> EngineError {

@@ -6,6 +6,7 @@
 //! 1. logit bias, so that penalties act on what the client asked for;
 //! 2. repetition penalty, then frequency and presence penalty (these may change which token is the likeliest, so they
 //!    come before the greedy choice);
+//!    then tokens that would end the answer too early are taken away;
 //! 3. temperature; 0 takes the likeliest token here, the lowest id where several are equally likely;
 //! 4. min-p, relative to the likeliest token of the whole vocabulary;
 //! 5. top-k;
@@ -26,9 +27,11 @@ use rand_chacha::ChaCha12Rng;
 use crate::grammar::Guide;
 
 mod logprobs;
+mod minimum;
 mod weights;
 
 use logprobs::Logprobs;
+use minimum::Minimum;
 
 /// Tokens of a block, see [`RowSampler::gather`].
 const BLOCK: usize = 32;
@@ -51,6 +54,8 @@ pub struct RowSampler {
     logprobs: Option<Logprobs>,
     /// Says what its grammar allows.
     guide: Option<Guide>,
+    /// Keeps the answer from ending early.
+    minimum: Option<Minimum>,
     /// Comes next, whatever the logits.
     forced: Option<u32>,
     /// These two are kept between tokens for their allocations only.
@@ -84,6 +89,7 @@ impl RowSampler {
             seen,
             logprobs: None,
             guide: None,
+            minimum: None,
             forced: None,
             candidates: Vec::new(),
             bounds: Vec::new(),
@@ -107,6 +113,13 @@ impl RowSampler {
         Self { guide, ..self }
     }
 
+    /// With at least this many tokens before any of `ends`.
+    #[must_use]
+    pub fn reaching(mut self, tokens: u32, ends: impl IntoIterator<Item = u32>) -> Self {
+        self.minimum = (tokens > 0).then(|| Minimum::new(tokens, ends));
+        self
+    }
+
     /// To be called when the row begins, so that what its grammar allows is known by the time its prompt is read.
     pub(crate) fn begin(&mut self) {
         if let Some(guide) = &mut self.guide {
@@ -121,7 +134,10 @@ impl RowSampler {
 
     fn choose(&mut self, logits: &mut [f32]) -> Option<u32> {
         self.adjust(logits);
-        let likeliest = weights::largest(logits);
+        let likeliest = match &mut self.minimum {
+            Some(minimum) => minimum.keep_going(logits),
+            None => weights::largest(logits),
+        };
         if likeliest == f32::NEG_INFINITY {
             return None;
         }
@@ -243,6 +259,9 @@ impl decoder::Sampler for RowSampler {
             guide.advance(token);
         }
         self.remember(token);
+        if let Some(minimum) = &mut self.minimum {
+            minimum.left = minimum.left.saturating_sub(1);
+        }
         if let Some(logprobs) = &mut self.logprobs {
             logprobs.choose(token);
         }

@@ -3,7 +3,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::encoder::{self, Output};
-use mlx_gate_core::{Capabilities, EngineError, MOST_CHOICES, ModelCard, Prepared};
+use mlx_gate_core::{Capabilities, EndRules, EngineError, MOST_CHOICES, ModelCard, Prepared};
 
 use crate::device::ModelFacts;
 use crate::engine::Config;
@@ -75,6 +75,15 @@ impl Served {
             }
         };
         Err(EngineError::UnsuitedModel { model: self.card.id.clone(), problem })
+    }
+
+    /// Tokens that end an answer.
+    pub(crate) fn ends(&self, rules: &EndRules) -> Arc<[u32]> {
+        match rules {
+            EndRules { ignores_model: true, tokens, .. } => tokens.as_slice().into(),
+            EndRules { tokens, .. } if tokens.is_empty() => Arc::clone(&self.stop_tokens),
+            EndRules { tokens, .. } => self.stop_tokens.iter().chain(tokens).copied().collect(),
+        }
     }
 
     pub(crate) fn kv_bytes(&self, prompt: usize, max_output_tokens: u32) -> u64 {

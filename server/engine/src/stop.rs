@@ -9,6 +9,8 @@ pub struct StopStrings {
     matchers: Vec<Matcher>,
     /// Text not shown yet: the longest ending of what came that begins a stop string.
     held: String,
+    /// The one that is found is shown.
+    shown: bool,
     /// Which stop string ended the text.
     found: Option<String>,
 }
@@ -26,7 +28,13 @@ impl StopStrings {
     /// Empty strings are never found.
     pub fn new(stop: &[String]) -> Self {
         let matchers = stop.iter().filter(|stop| !stop.is_empty()).map(|stop| Matcher::new(stop)).collect();
-        Self { matchers, held: String::new(), found: None }
+        Self { matchers, held: String::new(), shown: false, found: None }
+    }
+
+    /// The text ends behind the stop string, not before it.
+    #[must_use]
+    pub fn shown(self, shown: bool) -> Self {
+        Self { shown, ..self }
     }
 
     /// Takes the next piece of text and gives what can be shown by now.
@@ -37,15 +45,35 @@ impl StopStrings {
         let fresh = self.held.len();
         self.held.push_str(piece);
         for end in fresh..self.held.len() {
-            let byte = self.held.as_bytes()[end];
-            let longest = self.matchers.iter_mut().filter_map(|matcher| matcher.advance(byte)).max();
-            if let Some(length) = longest {
+            if let Some(length) = self.advance(self.held.as_bytes()[end]) {
                 // Both the held text and the stop string are UTF-8, so where one begins in the other is a boundary.
-                let found = self.held.split_off(end + 1 - length);
-                self.found = Some(found[..length].to_owned());
+                let (begin, end) = (end + 1 - length, end + 1);
+                self.found = Some(self.held[begin..end].to_owned());
+                self.held.truncate(if self.shown { end } else { begin });
                 return Released { text: std::mem::take(&mut self.held), stopped: true };
             }
         }
+        self.release()
+    }
+
+    /// Takes a piece in which none ends the text yet. One that begins in it and ends in a later piece does.
+    pub fn push_early(&mut self, piece: &str) -> String {
+        self.held.push_str(piece);
+        for byte in piece.bytes() {
+            if self.advance(byte).is_some() {
+                self.matchers.iter_mut().for_each(Matcher::go_on);
+            }
+        }
+        self.release().text
+    }
+
+    /// Takes a byte; gives the length of the longest that it completes.
+    fn advance(&mut self, byte: u8) -> Option<usize> {
+        self.matchers.iter_mut().filter_map(|matcher| matcher.advance(byte)).max()
+    }
+
+    /// Gives what cannot belong to a stop string any more.
+    fn release(&mut self) -> Released {
         let open = self.matchers.iter().map(|matcher| matcher.matched).max().unwrap_or(0);
         let rest = self.held.split_off(self.held.len() - open);
         Released { text: std::mem::replace(&mut self.held, rest), stopped: false }
@@ -92,6 +120,13 @@ impl Matcher {
             fallback[end + 1] = length;
         }
         Self { pattern, fallback: fallback.into(), matched: 0 }
+    }
+
+    /// Goes on behind a pattern that is complete, with what of it may begin the next.
+    fn go_on(&mut self) {
+        if self.matched == self.pattern.len() {
+            self.matched = self.fallback[self.matched];
+        }
     }
 
     /// Takes a byte; gives the pattern's length where it is complete.

@@ -37,11 +37,12 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
     let asked = asked.into_asked(call.id.clone());
     let (permit, mut generation) = Generation::begin(&call, asked, |card| needs.check_against(card)).await?;
     let (model, count) = (generation.model.clone(), generation.count);
+    let prompt = std::mem::take(&mut generation.prompts).into_iter().next();
     if streaming.enabled {
-        let encoder = response::Chunks::new(model, tier, count, called, streaming);
+        let encoder = response::Chunks::new(model, tier, count, called, streaming).telling(prompt);
         return Ok(permit.answer(sse::respond(generation, encoder, call.app.config().keep_alive)));
     }
-    let mut answer = response::Collected::new(model, tier, count, called, logprobs);
+    let mut answer = response::Collected::new(model, tier, count, called, logprobs).telling(prompt);
     while !generation.is_over() {
         let (choice, event) = generation.next().await?;
         answer.push(choice, event);

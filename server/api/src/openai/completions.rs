@@ -4,6 +4,8 @@ mod request;
 mod response;
 mod schema;
 
+use std::iter::repeat_n;
+
 use axum::body::Body;
 use mlx_gate_core::Prompt;
 
@@ -35,11 +37,13 @@ pub(crate) async fn create(call: Call, body: Body) -> Result<Permitted, Error> {
         Generation::begin(&call, asked, |card| check_grammar(grammar, card)).await?;
     let model = generation.model.clone();
     let texts = texts(&call, &model, echoed, n, generation.count).await?;
+    let prompts = std::mem::take(&mut generation.prompts);
+    let prompts: Vec<_> = prompts.into_iter().flat_map(|prompt| repeat_n(prompt, n as usize)).collect();
     if streaming.enabled {
-        let encoder = response::Chunks::new(model, tier, texts, streaming);
+        let encoder = response::Chunks::new(model, tier, texts, streaming).telling(prompts);
         return Ok(permit.answer(sse::respond(generation, encoder, call.app.config().keep_alive)));
     }
-    let mut answer = response::Collected::new(model, tier, texts, logprobs);
+    let mut answer = response::Collected::new(model, tier, texts, logprobs).telling(prompts);
     while !generation.is_over() {
         let (choice, event) = generation.next().await?;
         answer.push(choice, event);
@@ -67,7 +71,7 @@ async fn texts(
             }
             Prompt::Chat(_) => String::new(),
         };
-        texts.extend(std::iter::repeat_n(text, n as usize));
+        texts.extend(repeat_n(text, n as usize));
     }
     Ok(texts)
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::fields::{self, Fields};
 use super::grammar::{self, Wanted};
-use super::vllm;
+use super::vllm::Extras;
 use crate::error::{Error, clipped};
 use crate::generation::Asked;
 
@@ -26,6 +26,7 @@ pub(crate) struct Options {
     /// Answers to each prompt.
     pub(crate) n: u32,
     grammar: Option<Wanted>,
+    pub(crate) extras: Extras,
     pub(crate) streaming: Streaming,
     end_user: Option<String>,
     /// What to answer about the tier that served, where the client asked for one.
@@ -40,20 +41,20 @@ impl Options {
             stop: stop(fields, "stop")?,
             n: fields.integer("n", 1..=i64::from(MOST_CHOICES))?.map_or(1, |n| n as u32),
             grammar: grammar::read(fields)?,
+            extras: Extras::read(fields)?,
             streaming: streaming(fields)?,
             end_user: end_user(fields)?,
             // There is one tier here, and it serves whatever leaves the choice to the server.
             service_tier: fields.choice("service_tier", &["auto", "default"])?.map(|_| "default"),
         };
         unstored(fields)?;
-        vllm::completion(fields)?;
         Ok(options)
     }
 
     /// The checked request; `prompt_field` is where the dialect's request holds the prompt.
     pub(crate) fn into_asked(self, id: String, prompt: Prompt, prompt_field: &'static str) -> Asked {
         let (grammar, grammar_field) = self.grammar.map(|wanted| (wanted.grammar, wanted.field)).unzip();
-        let request = Request {
+        let mut request = Request {
             model: self.model,
             choices: self.n,
             sampling: self.sampling,
@@ -61,6 +62,7 @@ impl Options {
             grammar,
             ..Request::new(id, prompt)
         };
+        self.extras.apply(&mut request);
         Asked {
             streaming: self.streaming.enabled,
             end_user: self.end_user,

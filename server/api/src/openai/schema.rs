@@ -61,31 +61,33 @@ pub(super) struct Shared {
     vllm: Vllm,
 }
 
-/// Fields of vLLM's that are taken with the value that changes nothing.
+/// Fields of vLLM's. Some are taken only with the value that changes nothing.
 #[derive(JsonSchema)]
 struct Vllm {
     #[schemars(length(max = 0))]
     bad_words: Option<Vec<String>>,
-    #[schemars(extend("enum" = [false, null]))]
+    /// The model's own end does not end the answer. Not with a grammar.
     ignore_eos: Option<bool>,
-    #[schemars(extend("enum" = [false, null]))]
+    /// The stop string or token that ends the answer is part of its text.
     include_stop_str_in_output: Option<bool>,
     #[schemars(extend("enum" = [1, null]))]
     length_penalty: Option<f64>,
-    #[schemars(extend("enum" = [0, null]))]
+    /// At most as many as the answer can have.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32))]
     min_tokens: Option<u32>,
     #[schemars(extend("enum" = [0, null]))]
     priority: Option<i64>,
-    #[schemars(extend("enum" = [false, null]))]
     return_token_ids: Option<bool>,
     #[schemars(extend("enum" = [false, null]))]
     return_tokens_as_token_ids: Option<bool>,
-    #[schemars(extend("enum" = [true, null]))]
+    /// `false` has special tokens in the text, by their names.
     skip_special_tokens: Option<bool>,
-    #[schemars(extend("enum" = [true, null]))]
     spaces_between_special_tokens: Option<bool>,
-    #[schemars(length(max = 0))]
+    #[schemars(length(max = 128))]
     stop_token_ids: Option<Vec<u32>>,
+    /// Longer prompts lose their beginning; -1 is what the model can read.
+    #[schemars(range(min = -1, max = 4_294_967_295_u32), extend("not" = { "const": 0 }))]
+    truncate_prompt_tokens: Option<i64>,
     #[schemars(extend("enum" = [false, null]))]
     use_beam_search: Option<bool>,
 }

@@ -109,6 +109,8 @@ fn system_fingerprint(model: &str) -> String {
 pub(crate) struct ChunkWriter {
     head: Head,
     streaming: Streaming,
+    /// Goes with the first chunk.
+    prompt_token_ids: Option<Vec<u32>>,
 }
 
 /// A chunk; `C` is the dialect object's kind of choice.
@@ -117,6 +119,9 @@ pub(super) struct Chunk<'a, C> {
     #[serde(flatten)]
     head: &'a Head,
     choices: &'a [C],
+    /// Of a chat's first chunk, with `return_token_ids`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_token_ids: Option<Vec<u32>>,
     #[serde(skip_serializing_if = "ChunkUsage::is_absent")]
     usage: ChunkUsage,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,25 +146,31 @@ impl ChunkUsage {
 
 impl ChunkWriter {
     pub(crate) const fn new(head: Head, streaming: Streaming) -> Self {
-        Self { head, streaming }
+        Self { head, streaming, prompt_token_ids: None }
     }
 
-    pub(crate) fn chunk(&self, choice: impl Serialize, out: &mut Vec<u8>) {
+    /// Has the first chunk tell the prompt's tokens.
+    pub(crate) fn telling(self, prompt_token_ids: Option<Vec<u32>>) -> Self {
+        Self { prompt_token_ids, ..self }
+    }
+
+    pub(crate) fn chunk(&mut self, choice: impl Serialize, out: &mut Vec<u8>) {
         let usage = if self.streaming.include_usage { ChunkUsage::Null } else { ChunkUsage::Absent };
         self.write(&[choice], usage, out);
     }
 
-    fn write<C: Serialize>(&self, choices: &[C], usage: ChunkUsage, out: &mut Vec<u8>) {
+    fn write<C: Serialize>(&mut self, choices: &[C], usage: ChunkUsage, out: &mut Vec<u8>) {
         let (from, obfuscates) = (out.len(), self.streaming.obfuscates);
         let obfuscation = Obfuscation::wanted(obfuscates);
-        sse::data(out, &Chunk { head: &self.head, choices, usage, obfuscation });
+        let prompt_token_ids = self.prompt_token_ids.take();
+        sse::data(out, &Chunk { head: &self.head, choices, prompt_token_ids, usage, obfuscation });
         if obfuscates {
             obfuscation::fill(out, from);
         }
     }
 
     /// What follows the last chunk with a choice.
-    pub(crate) fn end(&self, usage: Usage, out: &mut Vec<u8>) {
+    pub(crate) fn end(&mut self, usage: Usage, out: &mut Vec<u8>) {
         if self.streaming.include_usage {
             self.write::<()>(&[], ChunkUsage::Total(usage.into()), out);
         }

@@ -1,4 +1,5 @@
 mod choices;
+mod ends;
 mod prompt_logprobs;
 
 use std::num::NonZeroUsize;

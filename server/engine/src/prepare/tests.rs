@@ -2,8 +2,8 @@ use std::sync::LazyLock;
 
 use mlx_gate_core::decoder::Facts;
 use mlx_gate_core::{
-    Conversation, EngineError, Message, OutputFormat, Prepared, Prompt, ReasoningSyntax, Request, Role,
-    Sampling, SamplingOverrides, Tokenize,
+    Conversation, EndRules, EngineError, Grammar, Message, OutputFormat, Prepared, Prompt, ReasoningSyntax,
+    Request, Role, Sampling, SamplingOverrides, Tokenize, Truncate,
 };
 use serde_json::json;
 
@@ -102,10 +102,37 @@ fn output_is_limited_by_request_server_and_context() {
 }
 
 #[test]
+fn prompts_are_cut_at_their_beginning() {
+    let long = "x".repeat(60) + "yz";
+    for (truncate, asked, expected) in [
+        (Truncate::To(3), None, 3),
+        (Truncate::To(49), None, 49),
+        (Truncate::To(100), Some(Prompt::Text("xyz".to_owned())), 3),
+        // A place for one token of the answer is left, or for as many as are asked for.
+        (Truncate::ToModel, None, 49),
+        (Truncate::ToModel, Some(Prompt::Chat(conversation(&long))), 49),
+    ] {
+        let prompt = asked.unwrap_or(Prompt::Text(long.clone()));
+        let request = Request { truncate: Some(truncate), ..request(prompt) };
+        let prepared = prepare(&SERVED, MOST, request.clone()).expect("valid").prompt;
+        let whole = tokenize(&SERVED, Tokenize::prompt(None, request.prompt)).expect("valid").tokens;
+        assert_eq!(prepared.len(), expected, "{truncate:?}");
+        assert!(whole.ends_with(&prepared), "{truncate:?}");
+    }
+    let truncate = Some(Truncate::ToModel);
+    let asked = Request { truncate, max_output_tokens: Some(10), ..text(&long) };
+    let prepared = prepare(&SERVED, MOST, asked).expect("valid");
+    assert_eq!((prepared.prompt.len(), prepared.max_output_tokens), (40, 10));
+    let too_long = Request { truncate: Some(Truncate::To(50)), ..text(&long) };
+    assert!(matches!(prepare(&SERVED, MOST, too_long), Err(EngineError::PromptTooLong { .. })));
+}
+
+#[test]
 fn mistakes_are_named_by_their_field() {
     let empty = Conversation::default();
     let sampling = |sampling| Request { sampling, ..text("p") };
     let default = SamplingOverrides::default;
+    let ending = |end| Request { end, ..text("p") };
     let cases = [
         ("messages", request(Prompt::Chat(empty))),
         ("prompt", text("")),
@@ -114,6 +141,22 @@ fn mistakes_are_named_by_their_field() {
         ("logprobs", Request { logprobs: Some(21), ..text("p") }),
         ("prompt_logprobs", Request { prompt_logprobs: Some(21), ..text("p") }),
         ("stop", Request { stop: vec!["a".to_owned(), String::new()], ..text("p") }),
+        ("stop_token_ids", ending(EndRules { tokens: vec![257], ..EndRules::default() })),
+        ("min_tokens", ending(EndRules { min_tokens: MOST + 1, ..EndRules::default() })),
+        (
+            "min_tokens",
+            Request {
+                max_output_tokens: Some(4),
+                ..ending(EndRules { min_tokens: 5, ..EndRules::default() })
+            },
+        ),
+        (
+            "ignore_eos",
+            Request {
+                grammar: Some(Grammar::JsonObject),
+                ..ending(EndRules { ignores_model: true, ..EndRules::default() })
+            },
+        ),
         ("temperature", sampling(SamplingOverrides { temperature: Some(-1.0), ..default() })),
         ("temperature", sampling(SamplingOverrides { temperature: Some(f32::NAN), ..default() })),
         ("top_p", sampling(SamplingOverrides { top_p: Some(0.0), ..default() })),

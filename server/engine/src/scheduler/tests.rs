@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mlx_gate_core::decoder::{Facts, RowError, RowId};
 use mlx_gate_core::{
-    EngineError, Event, FinishReason, Finished, OutputFormat, Prepared, Priority, Sampling, Usage,
+    EndRules, EngineError, Event, FinishReason, Finished, OutputFormat, Prepared, Priority, Sampling, Usage,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -69,6 +69,9 @@ fn job_of(
         max_output_tokens,
         sampling: Sampling::default(),
         stop: Vec::new(),
+        end: EndRules::default(),
+        special_tokens: false,
+        token_ids: false,
         logprobs: None,
         prompt_logprobs: None,
         format: OutputFormat::default(),

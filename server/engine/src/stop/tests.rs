@@ -4,13 +4,13 @@ use rand_chacha::ChaCha12Rng;
 
 use super::StopStrings;
 
-/// The rule over a whole text, by trying every end: what is shown, and whether a stop string was found.
-fn reference(text: &str, stop: &[String]) -> (String, bool) {
-    for end in 0..=text.len() {
+/// The rule over a whole text, by trying every end behind `early`: what is shown, and whether a stop string was found.
+fn reference(text: &str, stop: &[String], early: usize, shown: bool) -> (String, bool) {
+    for end in early + 1..=text.len() {
         let head = &text.as_bytes()[..end];
         let longest = stop.iter().filter(|stop| head.ends_with(stop.as_bytes())).map(String::len).max();
         if let Some(length) = longest {
-            return (text[..end - length].to_owned(), true);
+            return (text[..if shown { end } else { end - length }].to_owned(), true);
         }
     }
     (text.to_owned(), false)
@@ -19,6 +19,21 @@ fn reference(text: &str, stop: &[String]) -> (String, bool) {
 fn streamed<'a>(pieces: impl IntoIterator<Item = &'a str>, stop: &[String]) -> (String, bool) {
     let mut strings = StopStrings::new(stop);
     let mut shown = String::new();
+    for piece in pieces {
+        let released = strings.push(piece);
+        shown.push_str(&released.text);
+        if released.stopped {
+            return (shown, true);
+        }
+    }
+    shown.push_str(&strings.finish());
+    (shown, false)
+}
+
+/// The same, with some pieces in front that end nothing.
+fn streamed_late(early: &[&str], pieces: &[&str], stop: &[String], shows: bool) -> (String, bool) {
+    let mut strings = StopStrings::new(stop).shown(shows);
+    let mut shown: String = early.iter().map(|piece| strings.push_early(piece)).collect();
     for piece in pieces {
         let released = strings.push(piece);
         shown.push_str(&released.text);
@@ -61,10 +76,14 @@ fn the_same_however_the_text_is_cut() {
         };
         let stop: Vec<String> = (0..random.random_range(0..4)).map(|_| word(&mut random, 5)).collect();
         let text = word(&mut random, 24);
-        let expected = reference(&text, &stop);
+        let expected = reference(&text, &stop, 0, false);
         found += usize::from(expected.1);
         let pieces = cut(&text, &mut random);
         assert_eq!(streamed(pieces.iter().copied(), &stop), expected, "{pieces:?} {stop:?}");
+        let (early, rest) = pieces.split_at(random.random_range(0..=pieces.len()));
+        let shown = round % 2 == 0;
+        let expected = reference(&text, &stop, early.concat().len(), shown);
+        assert_eq!(streamed_late(early, rest, &stop, shown), expected, "{early:?} {rest:?} {stop:?} {shown}");
     }
     assert!(found > 2_000, "the texts hold too few stop strings to prove anything: {found}");
 }

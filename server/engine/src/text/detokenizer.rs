@@ -20,6 +20,8 @@ pub struct Detokenizer {
     vocabulary: Arc<Vocabulary>,
     /// Special tokens that are text all the same.
     shown: Box<[(u32, &'static str)]>,
+    /// All of them are.
+    shows_special: bool,
     /// What may still have to go from the beginning.
     leading: Leading,
     /// Bytes of an unfinished character: at most three.
@@ -38,14 +40,21 @@ impl Detokenizer {
             Beginning::Continued => Leading::Kept,
         };
         let shown = markers.filter_map(|text| Some((vocabulary.special(text)?, text))).collect();
-        Self { vocabulary, shown, leading, pending: Vec::new() }
+        Self { vocabulary, shown, shows_special: false, leading, pending: Vec::new() }
+    }
+
+    /// Special tokens show, by their names, with nothing around them.
+    #[must_use]
+    pub fn showing_special(self, shows_special: bool) -> Self {
+        Self { shows_special, ..self }
     }
 
     /// Takes the next token and appends what is now certain to `text`. Unknown ids and special tokens add nothing, but
     /// for the special tokens that the answer's parser looks for.
     pub fn push(&mut self, id: u32, text: &mut String) {
         let shown = || self.shown.iter().find(|(special, _)| *special == id).map(|(_, text)| text.as_bytes());
-        let Some(mut bytes) = self.vocabulary.bytes(id).or_else(shown) else { return };
+        let named = || self.vocabulary.name(id).filter(|_| self.shows_special);
+        let Some(mut bytes) = self.vocabulary.bytes(id).or_else(shown).or_else(named) else { return };
         let trimmed: Vec<u8>;
         match &mut self.leading {
             Leading::Kept => {}

@@ -2,7 +2,7 @@
 
 use futures_util::future::{join, join_all};
 use mlx_gate_core::{
-    Conversation, EngineError, FinishReason, Grammar, ReasoningOptions, Request, SamplingOverrides,
+    Conversation, EndRules, EngineError, FinishReason, Grammar, ReasoningOptions, Request, SamplingOverrides,
 };
 use mlx_gate_engine::fake::{self, FakeDecoder, Reply};
 use serde_json::{Value, json};
@@ -125,6 +125,21 @@ async fn limits_and_stop_strings_cut_an_answer_as_any_other() {
     let stopped = Request { stop: vec!["ab".to_owned()], ..following(long, 0) };
     let stopped = answer(&engine, stopped).await;
     assert_eq!((stopped.text, stopped.reason), ("a".repeat(49), Some(FinishReason::Stop)));
+}
+
+#[tokio::test]
+async fn a_grammar_at_its_end_goes_before_a_least_length() {
+    let engine = rambling(6);
+    for (grammar, expected) in [("a{3}", 3), ("a{3,8}", 6), ("a{3,}", 6)] {
+        let end = EndRules { min_tokens: 6, ..EndRules::default() };
+        let request = Request { end, ..following(Grammar::Regex(grammar.to_owned()), 2) };
+        let answer = answer(&engine, request).await;
+        assert_eq!(answer.reason, Some(FinishReason::Stop), "{grammar}");
+        assert!(
+            answer.text.len() >= expected && answer.text.chars().all(|letter| letter == 'a'),
+            "{answer:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ pub(crate) async fn answer(engine: &LocalEngine, request: Request) -> Answer {
             }
             Event::Logprobs(tokens) => answer.logprobs.extend(tokens.iter().map(|token| token.token)),
             Event::Failed(error) => answer.error = Some(error),
-            Event::Started { .. } | Event::PromptLogprobs(_) => {}
+            Event::Started { .. } | Event::PromptLogprobs(_) | Event::Tokens(_) => {}
         }
     }
     answer

@@ -37,7 +37,11 @@ impl Collected {
                 let blocks = blocks.into_iter().map(|block| block.into_block(self.shows_thinking));
                 return Some(head.message(blocks.collect(), Some(finished)));
             }
-            Event::Started { .. } | Event::PromptLogprobs(_) | Event::Logprobs(_) | Event::Failed(_) => {}
+            Event::Started { .. }
+            | Event::PromptLogprobs(_)
+            | Event::Tokens(_)
+            | Event::Logprobs(_)
+            | Event::Failed(_) => {}
         }
         None
     }

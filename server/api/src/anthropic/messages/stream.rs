@@ -140,7 +140,11 @@ impl Encoder for Events {
             }
             Event::ToolCall(delta) => self.call(delta, out),
             Event::Finished(finished) => self.finish(finished, out),
-            Event::Started { .. } | Event::PromptLogprobs(_) | Event::Logprobs(_) | Event::Failed(_) => {}
+            Event::Started { .. }
+            | Event::PromptLogprobs(_)
+            | Event::Tokens(_)
+            | Event::Logprobs(_)
+            | Event::Failed(_) => {}
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Completion {
     head: Head,
     choices: Vec<Choice>,
     usage: WireUsage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_token_ids: Option<Vec<u32>>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -24,6 +26,8 @@ struct Choice {
     logprobs: Option<ChatLogprobs>,
     #[schemars(extend("enum" = ["stop", "length", "tool_calls"]))]
     finish_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_ids: Option<Vec<u32>>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -75,6 +79,8 @@ pub(super) struct Collected {
     head: Head,
     called: Called,
     choices: Vec<Gathered>,
+    /// Where the tokens of prompt and answers are asked for.
+    prompt_token_ids: Option<Vec<u32>>,
 }
 
 #[derive(Default)]
@@ -84,6 +90,7 @@ struct Gathered {
     tool_calls: Vec<ToolCall>,
     /// Where they are asked for.
     logprobs: Option<Vec<TokenLogprob>>,
+    token_ids: Option<Vec<u32>>,
     finish_reason: &'static str,
 }
 
@@ -101,7 +108,16 @@ impl Collected {
             head: Head::new("chatcmpl", "chat.completion", model, tier),
             called,
             choices: std::iter::repeat_with(choice).take(count).collect(),
+            prompt_token_ids: None,
         }
+    }
+
+    /// With the tokens of this prompt, and of the answers to it.
+    pub(super) fn telling(mut self, prompt: Option<Vec<u32>>) -> Self {
+        for choice in &mut self.choices {
+            choice.token_ids = prompt.is_some().then(Vec::new);
+        }
+        Self { prompt_token_ids: prompt, ..self }
     }
 
     pub(super) fn push(&mut self, choice: u32, event: Event) {
@@ -111,6 +127,7 @@ impl Collected {
             Event::Reasoning(text) => choice.reasoning.get_or_insert_default().push_str(&text),
             Event::ToolCall(delta) => choice.push_call(delta),
             Event::Logprobs(tokens) => choice.logprobs.get_or_insert_default().extend(tokens),
+            Event::Tokens(tokens) => choice.token_ids.get_or_insert_default().extend(tokens),
             Event::Finished(finished) => choice.finish_reason = self.called.finish_reason(finished.reason),
             Event::Started { .. } | Event::PromptLogprobs(_) | Event::Failed(_) => {}
         }
@@ -118,7 +135,8 @@ impl Collected {
 
     pub(super) fn finish(self, usage: Usage) -> Completion {
         let choices = (0..).zip(self.choices).map(|(index, gathered)| gathered.finish(index)).collect();
-        Completion { head: self.head, choices, usage: usage.into() }
+        let prompt_token_ids = self.prompt_token_ids;
+        Completion { head: self.head, choices, usage: usage.into(), prompt_token_ids }
     }
 }
 
@@ -147,6 +165,7 @@ impl Gathered {
             },
             logprobs: self.logprobs.map(Into::into),
             finish_reason: self.finish_reason,
+            token_ids: self.token_ids,
         }
     }
 }
@@ -159,6 +178,8 @@ pub(super) struct ChunkChoice {
     logprobs: Option<ChatLogprobs>,
     #[schemars(extend("enum" = ["stop", "length", "tool_calls", null]))]
     finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    token_ids: Vec<u32>,
 }
 
 #[derive(Default, Serialize, JsonSchema)]
@@ -220,6 +241,8 @@ struct Streamed {
     opened: bool,
     /// Log probabilities that go with the next chunk.
     logprobs: Vec<TokenLogprob>,
+    /// Tokens that do.
+    token_ids: Vec<u32>,
 }
 
 impl Chunks {
@@ -235,39 +258,47 @@ impl Chunks {
         let writer = ChunkWriter::new(head, streaming);
         Self { writer, called, choices: vec![Streamed::default(); count] }
     }
+
+    /// With the tokens of this prompt.
+    pub(super) fn telling(self, prompt: Option<Vec<u32>>) -> Self {
+        Self { writer: self.writer.telling(prompt), ..self }
+    }
 }
 
 impl Encoder for Chunks {
     fn event(&mut self, choice: u32, event: Event, out: &mut Vec<u8>) {
         let Self { writer, called, choices } = self;
         let Some(streamed) = choices.get_mut(choice as usize) else { return };
-        let mut chunk = |delta, logprobs: Vec<TokenLogprob>, finish_reason| {
+        let mut chunk = |delta, (logprobs, token_ids): (Vec<TokenLogprob>, Vec<u32>), finish_reason| {
             let logprobs = (!logprobs.is_empty()).then(|| logprobs.into());
-            writer.chunk(ChunkChoice { index: choice, delta, logprobs, finish_reason }, out);
+            writer.chunk(ChunkChoice { index: choice, delta, logprobs, finish_reason, token_ids }, out);
         };
         if !std::mem::replace(&mut streamed.opened, true) {
             let content = Some(String::new());
-            chunk(Delta { role: Some("assistant"), content, ..Delta::default() }, Vec::new(), None);
+            chunk(
+                Delta { role: Some("assistant"), content, ..Delta::default() },
+                (Vec::new(), Vec::new()),
+                None,
+            );
         }
-        let logprobs = std::mem::take(&mut streamed.logprobs);
+        let mut of_tokens =
+            || (std::mem::take(&mut streamed.logprobs), std::mem::take(&mut streamed.token_ids));
         match event {
             Event::Text(text) => {
-                chunk(Delta { content: Some(text), ..Delta::default() }, logprobs, None);
+                chunk(Delta { content: Some(text), ..Delta::default() }, of_tokens(), None);
             }
             Event::Reasoning(text) => {
-                chunk(Delta { reasoning_content: Some(text), ..Delta::default() }, logprobs, None);
+                chunk(Delta { reasoning_content: Some(text), ..Delta::default() }, of_tokens(), None);
             }
             Event::ToolCall(delta) => {
                 let tool_calls = Some([delta.into()]);
-                chunk(Delta { tool_calls, ..Delta::default() }, logprobs, None);
+                chunk(Delta { tool_calls, ..Delta::default() }, of_tokens(), None);
             }
             Event::Finished(finished) => {
-                chunk(Delta::default(), logprobs, Some(called.finish_reason(finished.reason)));
+                chunk(Delta::default(), of_tokens(), Some(called.finish_reason(finished.reason)));
             }
-            Event::Logprobs(tokens) => {
-                streamed.logprobs = logprobs;
-                streamed.logprobs.extend(tokens);
-            }
+            Event::Logprobs(tokens) => streamed.logprobs.extend(tokens),
+            Event::Tokens(tokens) => streamed.token_ids.extend(tokens),
             Event::Started { .. } | Event::PromptLogprobs(_) | Event::Failed(_) => {}
         }
     }

@@ -37,6 +37,10 @@ impl CompletionRequest {
         let max_output_tokens = options::max_tokens(&mut fields, "max_tokens", 0)?;
         let logprobs = fields.integer("logprobs", 0..=i64::from(MOST_LOGPROBS))?.map(|top| top as u32);
         let echo = fields.boolean("echo")?.unwrap_or(false);
+        if echo && options.extras.truncates() {
+            let problem = "the prompt that is echoed is the whole one; leave out one of them";
+            return Err(fields::invalid("truncate_prompt_tokens".to_owned(), problem));
+        }
         fields.only("best_of", &[json!(options.n)])?;
         fields.only("suffix", &[json!("")])?;
         vllm::text(&mut fields)?;

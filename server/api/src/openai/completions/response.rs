@@ -26,6 +26,17 @@ pub(super) struct Choice {
     logprobs: Option<TextLogprobs>,
     #[schemars(extend("enum" = ["stop", "length", null]))]
     finish_reason: Option<&'static str>,
+    #[serde(flatten)]
+    tokens: Tokens,
+}
+
+/// The tokens of a choice, with `return_token_ids`; those of the prompt only in the first chunk of a choice.
+#[derive(Default, Serialize, JsonSchema)]
+struct Tokens {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_token_ids: Option<Vec<u32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_ids: Option<Vec<u32>>,
 }
 
 const OBJECT: &str = "text_completion";
@@ -43,6 +54,7 @@ struct Gathered {
     /// Where they are asked for.
     logprobs: Option<Vec<TokenLogprob>>,
     prompt_logprobs: Option<Arc<PromptLogprobs>>,
+    tokens: Tokens,
     finish_reason: Option<&'static str>,
 }
 
@@ -54,12 +66,21 @@ impl Collected {
             text,
             logprobs: logprobs.then(Vec::new),
             prompt_logprobs: None,
+            tokens: Tokens::default(),
             finish_reason: None,
         };
         Self {
             head: Head::new("cmpl", OBJECT, model, tier),
             choices: texts.into_iter().map(choice).collect(),
         }
+    }
+
+    /// With the tokens of these prompts, one for each choice, and of the answers to them.
+    pub(super) fn telling(mut self, prompts: Vec<Vec<u32>>) -> Self {
+        for (choice, prompt) in self.choices.iter_mut().zip(prompts) {
+            choice.tokens = Tokens { prompt_token_ids: Some(prompt), token_ids: Some(Vec::new()) };
+        }
+        self
     }
 
     pub(super) fn push(&mut self, choice: u32, event: Event) {
@@ -69,6 +90,7 @@ impl Collected {
             Event::Text(text) | Event::Reasoning(text) => choice.text.push_str(&text),
             Event::Logprobs(tokens) => choice.logprobs.get_or_insert_default().extend(tokens),
             Event::PromptLogprobs(tokens) => choice.prompt_logprobs = Some(tokens),
+            Event::Tokens(tokens) => choice.tokens.token_ids.get_or_insert_default().extend(tokens),
             Event::Finished(finished) => choice.finish_reason = Some(finish_reason(finished.reason)),
             Event::Started { .. } | Event::ToolCall(_) | Event::Failed(_) => {}
         }
@@ -89,7 +111,7 @@ impl Gathered {
             lists.extend(tokens, &mut Offset::behind(echo));
             lists
         });
-        Choice { index, text: self.text, logprobs, finish_reason: self.finish_reason }
+        Choice { index, text: self.text, logprobs, finish_reason: self.finish_reason, tokens: self.tokens }
     }
 }
 
@@ -109,6 +131,8 @@ struct Streamed {
     echo: String,
     /// Log probabilities that go with the next chunk.
     logprobs: Vec<TokenLogprob>,
+    /// Tokens that do.
+    tokens: Tokens,
     offset: Offset,
 }
 
@@ -125,14 +149,32 @@ impl Chunks {
         let choices = texts.into_iter().map(choice).collect();
         Self { writer, choices }
     }
+
+    /// With the tokens of these prompts, one for each choice.
+    pub(super) fn telling(mut self, prompts: Vec<Vec<u32>>) -> Self {
+        for (choice, prompt) in self.choices.iter_mut().zip(prompts) {
+            choice.tokens.prompt_token_ids = Some(prompt);
+        }
+        self
+    }
 }
 
 impl Encoder for Chunks {
     fn event(&mut self, choice: u32, event: Event, out: &mut Vec<u8>) {
         let Self { writer, choices } = self;
-        let Some(Streamed { echo, logprobs, offset }) = choices.get_mut(choice as usize) else { return };
+        let Some(Streamed { echo, logprobs, tokens, offset }) = choices.get_mut(choice as usize) else {
+            return;
+        };
+        let event = match event {
+            Event::Tokens(ids) => {
+                tokens.token_ids.get_or_insert_default().extend(ids);
+                return;
+            }
+            event => event,
+        };
         let mut chunk = |text, logprobs, finish_reason| {
-            writer.chunk(Choice { index: choice, text, logprobs, finish_reason }, out);
+            let tokens = std::mem::take(tokens);
+            writer.chunk(Choice { index: choice, text, logprobs, finish_reason, tokens }, out);
         };
         match &event {
             // What is known of the prompt comes with it.
@@ -154,7 +196,11 @@ impl Encoder for Chunks {
                 chunk(String::new(), lists(), Some(finish_reason(finished.reason)));
             }
             Event::Logprobs(tokens) => logprobs.extend(tokens),
-            Event::Started { .. } | Event::PromptLogprobs(_) | Event::ToolCall(_) | Event::Failed(_) => {}
+            Event::Started { .. }
+            | Event::PromptLogprobs(_)
+            | Event::Tokens(_)
+            | Event::ToolCall(_)
+            | Event::Failed(_) => {}
         }
     }
 

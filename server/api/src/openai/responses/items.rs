@@ -70,7 +70,7 @@ impl Items {
                 self.close(&mut tell);
                 return Some(finished);
             }
-            Event::Started { .. } | Event::PromptLogprobs(_) | Event::Failed(_) => {}
+            Event::Started { .. } | Event::PromptLogprobs(_) | Event::Tokens(_) | Event::Failed(_) => {}
         }
         None
     }

@@ -13,7 +13,15 @@ const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/api/src/t
 #[test]
 fn agents_are_answered_to_the_end() {
     let server = Server::start(&["--api-key", KEY]);
-    for agent in ["aider", "claude_code", "claude_code_title", "codex"] {
+    for agent in [
+        "aider",
+        "claude_code",
+        "claude_code_print",
+        "claude_code_title",
+        "codex",
+        "codex_exec",
+        "continue_cli",
+    ] {
         let text = std::fs::read_to_string(Path::new(RECORDED).join(agent).with_extension("json")).unwrap();
         let recorded: Value = serde_json::from_str(&text).unwrap();
         let mut body = recorded["body"].clone();

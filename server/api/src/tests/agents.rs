@@ -1,4 +1,5 @@
-//! Requests of well-known agents, as their public sources build them: accepted, and answered in the order they expect.
+//! Requests of well-known agents, as their public sources build them or as they themselves sent them, cut short: accepted, and
+//! answered in the order they expect.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use mlx_gate_core::{FinishReason, Prompt};
@@ -12,8 +13,16 @@ macro_rules! recorded {
     };
 }
 
-const RECORDED: [(&str, &str); 5] =
-    recorded!["aider.json", "claude_code.json", "claude_code_title.json", "codex.json", "continue.json",];
+const RECORDED: [(&str, &str); 8] = recorded![
+    "aider.json",
+    "claude_code.json",
+    "claude_code_print.json",
+    "claude_code_title.json",
+    "codex.json",
+    "codex_exec.json",
+    "continue.json",
+    "continue_cli.json",
+];
 
 /// The kinds of events in a stream, those of one kind in a row once where they carry no name.
 fn kinds(body: &str) -> Vec<String> {

@@ -12,12 +12,12 @@ fn ask(client: &Client, mut body: Value) -> Reply {
     client.post("/v1/chat/completions", &body)
 }
 
-fn bound(schema: Value) -> Value {
+fn bound(schema: &Value) -> Value {
     json!({"response_format": {"type": "json_schema", "json_schema": {"name": "hostile", "schema": schema}}})
 }
 
 /// A tool that has to be called, with a parameter of this schema.
-fn forced(parameter: Value, definitions: Value) -> Value {
+fn forced(parameter: &Value, definitions: &Value) -> Value {
     let parameters =
         json!({"type": "object", "properties": {"p": parameter}, "required": ["p"], "$defs": definitions});
     json!({
@@ -49,11 +49,11 @@ fn what_would_take_all_memory_is_refused_and_others_are_served() {
         .collect();
     let lark: Vec<String> = (1..=20).map(|n| format!("/a.*b{{{n}}}/")).collect();
     let cases = [
-        bound(json!({"allOf": patterns})),
-        bound(json!({"type": "object", "allOf": unions})),
+        bound(&json!({"allOf": patterns})),
+        bound(&json!({"type": "object", "allOf": unions})),
         json!({"guided_grammar": format!("start: T\nT: {}\n", lark.join(" & "))}),
         json!({"guided_grammar": format!("start: %json {}\n", json!({"allOf": patterns}))}),
-        forced(json!({"type": "array", "items": {"allOf": patterns}}), json!({})),
+        forced(&json!({"type": "array", "items": {"allOf": patterns}}), &json!({})),
     ];
     std::thread::scope(|scope| {
         for case in &cases {
@@ -75,9 +75,9 @@ fn what_would_take_all_memory_is_refused_and_others_are_served() {
 fn what_is_only_unusual_is_compiled() {
     let server = Server::start(&[]);
     let cases = [
-        bound(json!({"type": "string", "pattern": "^[a-z]+$", "minLength": 1, "maxLength": 4})),
-        bound(json!({"allOf": [{"type": "string", "pattern": "^a"}, {"type": "string", "pattern": "b$"}]})),
-        bound(json!({"type": "number", "multipleOf": 0.5, "minimum": 1, "maximum": 9})),
+        bound(&json!({"type": "string", "pattern": "^[a-z]+$", "minLength": 1, "maxLength": 4})),
+        bound(&json!({"allOf": [{"type": "string", "pattern": "^a"}, {"type": "string", "pattern": "b$"}]})),
+        bound(&json!({"type": "number", "multipleOf": 0.5, "minimum": 1, "maximum": 9})),
         json!({"guided_grammar": "start: T\nT: /[a-z]+/ & ~/x.*/\n"}),
     ];
     for case in cases {
@@ -92,16 +92,16 @@ fn schemas_whose_parts_refer_to_parts_are_followed_no_longer_than_is_reasonable(
     let client = server.client();
     let reference = json!({"$ref": "#/$defs/D0"});
     let apart =
-        |definitions: Value| bound(json!({"$defs": definitions, "oneOf": [reference, {"type": "string"}]}));
+        |definitions: Value| bound(&json!({"$defs": definitions, "oneOf": [reference, {"type": "string"}]}));
     let itself = json!({"D0": {"allOf": vec![json!({"$ref": "#/$defs/D0"}); 10]}});
     let constants: Vec<Value> = (0..20_000).map(|number| json!({"const": format!("c{number}")})).collect();
     let cases = [
         apart(itself),
         apart(tower("allOf", 15, 10, json!({"type": "object"}))),
-        bound(json!({"oneOf": constants})),
-        forced(reference.clone(), tower("anyOf", 6, 14, json!({"type": "string"}))),
-        forced(reference.clone(), tower("anyOf", 15, 4, json!({"type": "integer"}))),
-        forced(reference.clone(), tower("oneOf", 8, 4, json!({"enum": vec!["text"; 1000]}))),
+        bound(&json!({"oneOf": constants})),
+        forced(&reference, &tower("anyOf", 6, 14, json!({"type": "string"}))),
+        forced(&reference, &tower("anyOf", 15, 4, json!({"type": "integer"}))),
+        forced(&reference, &tower("oneOf", 8, 4, json!({"enum": vec!["text"; 1000]}))),
     ];
     for case in cases {
         let reply = ask(&client, case.clone());
@@ -138,7 +138,7 @@ fn a_tool_without_strict_is_kept_to_as_far_as_it_can_be() {
 #[test]
 fn names_of_any_kind_are_no_condition() {
     let server = Server::start(&[]);
-    let map = |names: Value| bound(json!({"type": "object", "propertyNames": names, "maxProperties": 1}));
+    let map = |names: Value| bound(&json!({"type": "object", "propertyNames": names, "maxProperties": 1}));
     for names in [json!({"type": "string"}), json!({}), json!(true)] {
         let reply = ask(&server.client(), map(names));
         assert_eq!(reply.status, 200, "{}", reply.text);

@@ -89,6 +89,7 @@ pub struct LocalEngine {
 
 impl LocalEngine {
     /// Starts the device thread, loads the models on it one after another, and returns when all are there.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make a configuration for this call alone")]
     pub fn spawn(config: Config, models: Vec<ModelSpec>) -> Result<Self, Error> {
         let mut names = HashSet::new();
         if let Some(twice) = models.iter().find(|model| !names.insert(&model.id)) {

@@ -213,7 +213,9 @@ fn digest(plan: &Plan) -> [u8; 32] {
         for grammar in [Some(&alternative.grammar), alternative.otherwise.as_ref()] {
             let grammars = grammar.map_or([].as_slice(), |grammar| &grammar.grammars);
             hash.update((grammars.len() as u64).to_le_bytes());
-            grammars.iter().for_each(|grammar| add(&mut hash, grammar));
+            for grammar in grammars {
+                add(&mut hash, grammar);
+            }
         }
     }
     hash.finalize().into()

@@ -26,7 +26,7 @@ pub(crate) mod v0_1 {
         ownership: Borrowing { duplicate_if_necessary: true },
         imports: {
             "mlx-gate:plugin/host.random": trappable,
-            "mlx-gate:plugin/crypto.verify-password": async,
+            "mlx-gate:plugin/crypto.verify-password": async | trappable,
             "mlx-gate:plugin/kv": async | trappable,
             "mlx-gate:plugin/http": async | trappable,
             "mlx-gate:plugin/jwks": async | trappable,

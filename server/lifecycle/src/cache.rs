@@ -27,7 +27,7 @@ pub(crate) struct Decisions {
     entries: Cache<Key, Decision, BySize>,
 }
 
-/// HMAC-SHA256 of a request's credentials.
+/// HMAC-SHA256 of what a plugin sees of a request's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key([u8; 32]);
 
@@ -55,15 +55,20 @@ impl Decisions {
         Some(Self { secret, entries })
     }
 
-    /// Stands for the credentials of a request. A request without any has none: what a plugin says of it does not hold for
-    /// others that have none either.
-    pub(crate) fn key<'a>(&self, credentials: impl Iterator<Item = (&'a str, &'a Secret)>) -> Option<Key> {
+    /// Stands for the headers of a request that the plugin sees: its credentials, and the others it has asked for, by which it
+    /// may decide as well. A request without any credentials has no key: what a plugin says of it does not hold for others that
+    /// have none either.
+    pub(crate) fn key<'a>(
+        &self,
+        credentials: impl Iterator<Item = (&'a str, &'a Secret)>,
+        headers: impl Iterator<Item = (&'a str, &'a Secret)>,
+    ) -> Option<Key> {
         let mut context = hmac::Context::with_key(&self.secret);
         let mut is_empty = true;
-        for (name, value) in credentials {
-            is_empty = false;
+        let credentials = credentials.inspect(|_| is_empty = false);
+        for (name, value) in credentials.chain(headers) {
             for part in [name.as_bytes(), value.expose().as_bytes()] {
-                // With their lengths, no two lists of credentials are written the same.
+                // With their lengths, no two lists are written the same.
                 context.update(&(part.len() as u64).to_le_bytes());
                 context.update(part);
             }
@@ -128,7 +133,7 @@ mod tests {
     fn key(decisions: &Decisions, credentials: &[(&str, &str)]) -> Option<Key> {
         let credentials: Vec<_> =
             credentials.iter().map(|(name, value)| (*name, Secret::new(*value))).collect();
-        decisions.key(credentials.iter().map(|(name, value)| (*name, value)))
+        decisions.key(credentials.iter().map(|(name, value)| (*name, value)), std::iter::empty())
     }
 
     fn principal(subject: &str, expires_at_ms: Option<u64>) -> Arc<Principal> {
@@ -152,6 +157,18 @@ mod tests {
             assert!(keys[..place].iter().all(|other| other != one), "{:?}", lists[place]);
         }
         assert_eq!(key(&decisions, &[]), None);
+
+        let secret = Secret::new("v");
+        let with = |header: Option<&'static str>| {
+            let headers = header.map(|name| (name, &secret));
+            decisions.key(std::iter::once(("a", &secret)), headers.into_iter())
+        };
+        assert_ne!(with(Some("x-org")), with(Some("x-team")));
+        assert_ne!(with(Some("x-org")), with(None));
+        assert_eq!(with(Some("x-org")), with(Some("x-org")));
+        let bare = decisions.key(std::iter::empty(), std::iter::once(("x-org", &secret)));
+        assert_eq!(bare, None, "nobody has shown a credential");
+
         let other = Decisions::new().expect("randomness");
         assert_ne!(key(&other, lists[0]), Some(keys[0]), "each cache has a secret of its own");
     }

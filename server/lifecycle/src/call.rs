@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use mlx_gate_core::Secret;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{self, InstancePre};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::Failure;
-use crate::host::{Bounds, State};
+use crate::host::{About, Bounds, State};
 use crate::runtime::{Running, Sandbox};
 
 /// On which stack an instance runs.
@@ -73,18 +72,12 @@ impl Instance {
         }
     }
 
-    /// Starts the clock of the next call, and says what its messages must not hold. Returns how the call will be made: in this
-    /// way, if the instance is made for it.
-    pub(crate) fn begin(
-        &mut self,
-        sandbox: &Sandbox,
-        bounds: Bounds,
-        credentials: Vec<Secret>,
-        pace: Pace,
-    ) -> Pace {
+    /// Starts the clock of the next call, and says what it is about. Returns how the call will be made: in this way, if the
+    /// instance is made for it.
+    pub(crate) fn begin(&mut self, sandbox: &Sandbox, bounds: Bounds, about: About, pace: Pace) -> Pace {
         let pace = if self.made_for == Pace::Yielding { Pace::Yielding } else { pace };
         self.running.get_or_insert_with(|| sandbox.ticker.running());
-        self.store.data_mut().begin(bounds, credentials);
+        self.store.data_mut().begin(bounds, about);
         self.store.data_mut().run_directly(pace.time());
         self.store.set_epoch_deadline(1);
         pace
@@ -95,7 +88,7 @@ impl Instance {
         if self.store.data().is_direct() { Pace::Direct } else { Pace::Yielding }
     }
 
-    /// Between calls nothing has to be cut off, and nothing of the last one is kept.
+    /// Between calls nothing has to be cut off.
     pub(crate) fn rest(&mut self) {
         self.running = None;
         self.store.data_mut().end();

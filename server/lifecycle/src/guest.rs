@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::answer::{Admission, Authentication, Authorization, TagSet};
 use crate::call::Instance;
 use crate::calls::Function;
-use crate::host::State;
+use crate::host::{About, State};
 use crate::plugin::Description;
 use crate::{Failure, Problem};
 
@@ -114,9 +114,9 @@ pub(crate) trait Call: Sync {
         instance: &mut Instance,
     ) -> impl Future<Output = Result<Self::Answer, Failure>> + Send;
 
-    /// What the plugin's messages must not hold.
-    fn secrets(&self) -> Vec<Secret> {
-        Vec::new()
+    /// What the host has to know of it.
+    fn about(&self) -> About {
+        About::default()
     }
 }
 
@@ -179,8 +179,9 @@ impl Call for Authenticate<'_> {
         }
     }
 
-    fn secrets(&self) -> Vec<Secret> {
-        self.credentials().map(|(_, value)| value.clone()).collect()
+    fn about(&self) -> About {
+        let credentials = self.credentials().map(|(_, value)| value.clone()).collect();
+        About { credentials, peer: self.head.peer, ..About::default() }
     }
 }
 
@@ -188,6 +189,11 @@ impl<'a> Authenticate<'a> {
     /// The credentials the plugin sees.
     pub(crate) fn credentials(&self) -> impl Iterator<Item = (&'a str, &'a Secret)> {
         self.declared(&self.description.credential_headers)
+    }
+
+    /// The other headers the plugin sees.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&'a str, &'a Secret)> {
+        self.declared(&self.description.headers)
     }
 
     /// The headers of these names, in wire order. Values that are not UTF-8 are left out. Of credentials there are none:
@@ -222,6 +228,10 @@ impl Call for Admit<'_> {
         match guest {
             Guest::V0_1(exports) => exports.admit(instance, self).await,
         }
+    }
+
+    fn about(&self) -> About {
+        About { reserves: true, ..About::default() }
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a plugin may call. One module for each interface; this one holds the state of an instance.
 
+use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mlx_gate_core::Secret;
 use wasmtime::ResourceLimiter;
 
+use undo::Taken;
 use wasi::Wasi;
 
 pub(crate) mod at_once;
@@ -17,6 +20,8 @@ mod kv;
 mod messages;
 mod output;
 mod services;
+mod turns;
+mod undo;
 mod wasi;
 
 pub(crate) use services::Services;
@@ -45,8 +50,13 @@ pub(crate) struct State {
     waited: Duration,
     /// Messages the call may still log.
     messages_left: u32,
-    /// The request's credentials, which are blotted out of messages.
-    credentials: Vec<Secret>,
+    /// The credentials the instance has seen, which are blotted out of messages: a plugin may keep them, and say them in a
+    /// later call.
+    credentials: VecDeque<Secret>,
+    /// Who made the request, where the call is told.
+    peer: Option<IpAddr>,
+    /// What the call has taken, where that has to be put back if it fails.
+    taken: Option<Taken>,
     room: Room,
     wasi: Option<Box<Wasi>>,
 }
@@ -59,6 +69,20 @@ pub(crate) struct Bounds {
     pub(crate) memory: usize,
     pub(crate) transfer: usize,
 }
+
+/// What the host has to know of a call.
+#[derive(Default)]
+pub(crate) struct About {
+    /// The request's credentials, which its messages must not hold.
+    pub(crate) credentials: Vec<Secret>,
+    /// Who made the request.
+    pub(crate) peer: Option<IpAddr>,
+    /// Whether it reserves something, which has to be put back where it fails.
+    pub(crate) reserves: bool,
+}
+
+/// Credentials that are blotted out of an instance's messages: those of its request, or, where it is reused, of its last ones.
+const MOST_CREDENTIALS: usize = 32;
 
 /// Messages one call may log.
 const MESSAGES: u32 = 32;
@@ -82,14 +106,16 @@ impl State {
             has_to_wait: false,
             waited: Duration::ZERO,
             messages_left: MESSAGES,
-            credentials: Vec::new(),
+            credentials: VecDeque::new(),
+            peer: None,
+            taken: None,
             room: Room::default(),
             wasi: None,
         }
     }
 
-    /// The next call begins: its clock, its bounds, and the credentials its messages must not hold.
-    pub(crate) fn begin(&mut self, bounds: Bounds, credentials: Vec<Secret>) {
+    /// The next call begins: its clock, its bounds, and what it is about.
+    pub(crate) fn begin(&mut self, bounds: Bounds, about: About) {
         self.bounds = bounds;
         self.deadline = Instant::now() + bounds.time;
         self.refused_memory = None;
@@ -97,7 +123,20 @@ impl State {
         self.has_to_wait = false;
         self.waited = Duration::ZERO;
         self.messages_left = MESSAGES;
-        self.credentials = credentials;
+        self.peer = about.peer;
+        self.taken = about.reserves.then(Taken::default);
+        self.hide(about.credentials);
+    }
+
+    /// Blots these credentials out of messages from now on, beside those of the calls before.
+    fn hide(&mut self, credentials: Vec<Secret>) {
+        for credential in credentials {
+            if !self.credentials.iter().any(|known| known.expose() == credential.expose()) {
+                self.credentials.push_back(credential);
+            }
+        }
+        let too_many = self.credentials.len().saturating_sub(MOST_CREDENTIALS);
+        self.credentials.drain(..too_many);
     }
 
     /// What follows runs on the thread's own stack and has so much of its time, or it runs on a stack of its own.
@@ -113,7 +152,7 @@ impl State {
     /// The call is over.
     pub(crate) fn end(&mut self) {
         self.log_printed();
-        self.credentials = Vec::new();
+        self.taken = None;
     }
 
     /// Forbids what must not end up in a snapshot.

@@ -225,7 +225,7 @@ impl Plugin {
                 may_do_better: true,
             })?,
         };
-        let pace = instance.begin(&self.sandbox, self.bounds(), call.secrets(), pace);
+        let pace = instance.begin(&self.sandbox, self.bounds(), call.about(), pace);
         let answer = self.sandbox.bounded(self.limits.call, call.make(&self.guest, &mut instance)).await;
         match answer {
             Ok(answer) => {
@@ -233,6 +233,7 @@ impl Plugin {
                 Ok((answer, instance))
             }
             Err(failure) => {
+                instance.store.data_mut().put_back().await;
                 let state = instance.store.data();
                 let may_do_better = matches!(failure, Failure::Timeout(_)) || state.has_to_wait();
                 if pace == Pace::Direct && may_do_better {

@@ -103,7 +103,7 @@ impl Exports {
     ) -> Result<Authentication, Failure> {
         let Authenticate { head, description } = call;
         let credentials: Vec<_> = call.credentials().map(exposed).collect();
-        let headers: Vec<_> = call.declared(&description.headers).map(exposed).collect();
+        let headers: Vec<_> = call.headers().map(exposed).collect();
         let peer = head.peer.map(|peer| peer.to_string());
         let head = wit::RequestHead {
             id: &head.id,

@@ -106,18 +106,34 @@ mod tests {
     use std::sync::Arc;
 
     use super::State;
-    use crate::host::{Bounds, Services};
+    use crate::host::{About, Bounds, MOST_CREDENTIALS, Services};
 
     #[tokio::test]
     async fn messages_are_made_presentable() {
         let bounds = Bounds { time: Duration::ZERO, memory: 0, transfer: 0 };
         let mut state = State::new("p".into(), Arc::new(Services::new()), bounds);
-        state.begin(bounds, vec![Secret::new("Bearer sk-secret-1"), Secret::new("short")]);
+        let credentials = vec![Secret::new("Bearer sk-secret-1"), Secret::new("short")];
+        state.begin(bounds, About { credentials, ..About::default() });
         assert_eq!(state.presentable("who sent sk-secret-1?"), "who sent [redacted]?");
         assert_eq!(state.presentable("got `Bearer sk-secret-1`"), "got `[redacted]`");
         assert_eq!(state.presentable("a short Bearer"), "a short Bearer");
         assert_eq!(state.presentable("one\nfake line\u{1b}[31m"), "one fake line [31m");
         let long = state.presentable(&"ä".repeat(2000)).into_owned();
         assert!(long.ends_with("ä... (4000 bytes)") && long.len() < 2100, "{}", long.len());
+    }
+
+    #[tokio::test]
+    async fn credentials_of_earlier_calls_stay_hidden() {
+        let bounds = Bounds { time: Duration::ZERO, memory: 0, transfer: 0 };
+        let mut state = State::new("p".into(), Arc::new(Services::new()), bounds);
+        for number in 0..=MOST_CREDENTIALS {
+            let credentials = vec![Secret::new(format!("sk-secret-{number:03}"))];
+            state.begin(bounds, About { credentials, ..About::default() });
+            state.end();
+            state.begin(bounds, About::default());
+            assert_eq!(state.presentable(&format!("it was sk-secret-{number:03}")), "it was [redacted]");
+        }
+        assert_eq!(state.presentable("sk-secret-001 and sk-secret-000"), "[redacted] and sk-secret-000");
+        assert_eq!(state.credentials.len(), MOST_CREDENTIALS);
     }
 }

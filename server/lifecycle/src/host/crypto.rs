@@ -1,22 +1,12 @@
 //! `crypto`: the expensive or delicate primitives, native.
 
-use std::num::NonZero;
-use std::sync::{Arc, LazyLock};
-use std::thread::available_parallelism;
-use std::time::Instant;
-
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::State;
+use super::turns::{Busy, Turns};
 use crate::bindings::v0_1::mlx_gate::plugin::crypto::{DigestAlgorithm, Error, Host, SignatureAlgorithm};
 use crate::crypto::signature::Algorithm;
 use crate::crypto::{self, password, signature};
-
-/// Password hashes that run at a time, in the whole process: one per core. More would only take turns, and a flood of
-/// guesses must not take every thread the server has.
-static PASSWORD_SLOTS: LazyLock<Arc<Semaphore>> =
-    LazyLock::new(|| Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))));
 
 impl Host for State {
     fn digest(&mut self, algorithm: DigestAlgorithm, data: Vec<u8>) -> Vec<u8> {
@@ -44,27 +34,28 @@ impl Host for State {
         signature::verify(algorithm.into(), &key, &message, &signature).map_err(Error::from)
     }
 
-    async fn verify_password(&mut self, hash: String, password: String) -> Result<bool, Error> {
-        let began = Instant::now();
+    async fn verify_password(
+        &mut self,
+        hash: String,
+        password: String,
+    ) -> wasmtime::Result<Result<bool, Error>> {
         let password = Zeroizing::new(password);
-        let outcome = match PASSWORD_SLOTS.clone().acquire_owned().await {
-            // The slot is held until the hash is done, not until the request is: a client that hangs up frees nothing.
-            Ok(slot) => {
-                tokio::task::spawn_blocking(move || {
-                    let _slot = slot;
-                    password::verify(&hash, &password)
-                })
-                .await
-            }
-            Err(_) => return Err(Error::Unsupported),
-        };
+        let (peer, patience) = (self.peer, self.patience());
         // The hash's time is not the plugin's.
-        self.deadline += began.elapsed();
-        match outcome {
-            Ok(verdict) => verdict.map_err(Error::from),
+        let verdict = self.waiting(async {
+            let turn = tokio::time::timeout(patience, Turns::of_passwords().turn(peer)).await;
+            let turn = turn.unwrap_or(Err(Busy::Late)).map_err(wasmtime::Error::new)?;
+            // The turn is held until the hash is done, not until the request is: a client that hangs up frees nothing.
+            let hashing = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                password::verify(&hash, &password)
+            });
             // The runtime is going down, or the hash's code panicked. Neither is a password that fits.
-            Err(_) => Err(Error::BadKey("the hash could not be computed".to_owned())),
-        }
+            let verdict =
+                hashing.await.map_err(|_| wasmtime::format_err!("a password's hash was not computed"))?;
+            Ok(verdict.map_err(Error::from))
+        });
+        verdict.await
     }
 }
 

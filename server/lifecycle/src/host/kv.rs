@@ -46,10 +46,14 @@ impl Host for State {
     ) -> wasmtime::Result<Result<Counted, Error>> {
         let space = self.changing("increment")?;
         let change = Change { by, at_most, ttl_ms };
-        Ok(match fits(&key) {
+        let counted = match fits(&key) {
             Ok(()) => space.increment(&key, change).await.map(Counted::from).map_err(Error::from),
             Err(error) => Err(error),
-        })
+        };
+        if counted.as_ref().is_ok_and(|counted| counted.added) {
+            self.has_counted(&key, change);
+        }
+        Ok(counted)
     }
 
     async fn take(
@@ -60,10 +64,14 @@ impl Host for State {
     ) -> wasmtime::Result<Result<Taken, Error>> {
         let space = self.changing("take")?;
         let bucket = sound(&bucket)?;
-        Ok(match fits(&key) {
+        let taken = match fits(&key) {
             Ok(()) => space.take(&key, bucket, amount).await.map(Taken::from).map_err(Error::from),
             Err(error) => Err(error),
-        })
+        };
+        if taken.as_ref().is_ok_and(|taken| taken.allowed) {
+            self.has_drawn(&key, bucket, i64::try_from(amount).unwrap_or(i64::MAX));
+        }
+        Ok(taken)
     }
 
     async fn adjust(
@@ -74,10 +82,14 @@ impl Host for State {
     ) -> wasmtime::Result<Result<Taken, Error>> {
         let space = self.changing("adjust")?;
         let bucket = sound(&bucket)?;
-        Ok(match fits(&key) {
+        let taken = match fits(&key) {
             Ok(()) => space.adjust(&key, bucket, amount).await.map(Taken::from).map_err(Error::from),
             Err(error) => Err(error),
-        })
+        };
+        if taken.is_ok() {
+            self.has_drawn(&key, bucket, amount.saturating_neg());
+        }
+        Ok(taken)
     }
 }
 

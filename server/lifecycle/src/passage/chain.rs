@@ -27,8 +27,9 @@ impl Request {
         let mut challenges = Vec::new();
         for (place, plugin) in self.generation.chain(PHASE) {
             let call = Authenticate { head, description: plugin.description() };
-            let remembered =
-                plugin.decisions().and_then(|known| Some((known, known.key(call.credentials())?)));
+            let remembered = plugin
+                .decisions()
+                .and_then(|known| Some((known, known.key(call.credentials(), call.headers())?)));
             if let Some(principal) = remembered.as_ref().and_then(|(known, key)| known.get(key)) {
                 self.journal.count_remembered();
                 return Ok(Some(self.principal.get_or_init(|| principal).clone()));

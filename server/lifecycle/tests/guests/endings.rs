@@ -257,3 +257,36 @@ async fn a_logger_that_fails_does_not_keep_events_from_the_others() {
         );
     }
 }
+
+/// What a call took that has no answer belongs to nobody, and would be missing until it expires.
+#[tokio::test]
+async fn what_a_failed_admission_took_is_put_back() {
+    let limiter = |does| World::new_one(Plugin::new("a").rate_limit(does).taking());
+    let world = limiter(Traps).await;
+    for _ in 0..5 {
+        let passage = world.gate.begin();
+        assert!(passage.admit(&operation()).await.is_err());
+        assert_eq!(world.said_in_the_end().await[0], "a: counted 1, left 2");
+    }
+    let world = limiter(Answers(Admission::Pass)).await;
+    for left in ["a: counted 1, left 2", "a: counted 2, left 1"] {
+        let passage = world.gate.begin();
+        passage.admit(&operation()).await.expect("it passes");
+        assert_eq!(world.said_in_the_end().await[0], left, "what is answered stays taken");
+    }
+}
+
+/// A plugin may keep what it saw in one phase and say it in another.
+#[tokio::test]
+async fn no_later_phase_says_a_credential() {
+    let allow = Answers(Authentication::Allow { tenant: None, cache_for_ms: None });
+    for options in [&[][..], &[("isolation", "reuse")]] {
+        let plugin = Plugin::new("a").authenticate(allow.clone()).keeping_the_credential();
+        let plugin = plugin.rate_limit(Answers(Admission::Pass)).saying_the_credential("admit");
+        let world = World::with_options(&[plugin], options).await;
+        let passage = world.gate.begin();
+        passage.authenticate(&head("/x")).await.expect("known");
+        passage.admit(&operation()).await.expect("it passes");
+        assert!(world.said().contains(&"a: [redacted]".to_owned()), "{options:?}");
+    }
+}

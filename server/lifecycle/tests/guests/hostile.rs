@@ -1,7 +1,7 @@
 //! Guests that misbehave when a request comes. The request is refused with the reason, and the next one is served by the same
 //! plugin.
 
-use mlx_gate_core::Lifecycle as _;
+use mlx_gate_core::{Lifecycle as _, RequestHead};
 
 use crate::guest::{Guest, ask, head, load};
 
@@ -133,4 +133,33 @@ async fn what_configure_leaves_is_there_for_every_request() {
     let gate = load(guest.component()).await.expect("it loads");
     assert_eq!(ask(&gate, &head("/x")).await, "guest by guest");
     assert_eq!(ask(&gate, &head("/x")).await, "guest by guest");
+}
+
+/// Each check that waits for its turn holds an instance, of which there are 500 for all plugins together.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_passwords_does_not_wait_in_line() {
+    const HASH: &str = "$2y$07$aG7IkxXoRBkhAGg00DhxguU2NEKx7BEFXbOW8bbsMwxKF/Vvm0qpS";
+    let import = r#"(import "mlx-gate:plugin/crypto@0.1.0" "verify-password"
+        (func $verify (param i32 i32 i32 i32 i32)))"#;
+    let data = format!(r#"(data (i32.const 2200) "{HASH}")"#);
+    let check = format!(
+        "(call $verify (i32.const 2200) (i32.const {}) (i32.const 1024) (i32.const 5) (i32.const 2048))
+         (return (i32.const 1536))",
+        HASH.len()
+    );
+    let guest = Guest::with("import", import).and("export", data).and("check", check);
+    let gate = load(guest.component()).await.expect("it loads");
+    let of = |peer: Option<[u8; 4]>| RequestHead { peer: peer.map(Into::into), ..head("/x") };
+    for (peers, expected) in [
+        (vec![None], "64 checks wait for their turn already"),
+        (vec![Some([192, 0, 2, 1])], "32 checks from this address are under way already"),
+    ] {
+        let heads: Vec<_> = (0..600).map(|number| of(peers[number % peers.len()])).collect();
+        let answers = futures_util::future::join_all(heads.iter().map(|head| ask(&gate, head))).await;
+        let failed = format!("guest trapped: a password is not checked: {expected}");
+        assert!(answers.contains(&failed), "{expected}");
+        let others = answers.iter().find(|answer| **answer != failed && *answer != "denied by guest: 401 no");
+        assert_eq!(others, None);
+        assert!(answers.iter().filter(|answer| *answer == "denied by guest: 401 no").count() >= 32);
+    }
 }

@@ -80,14 +80,20 @@ pub(crate) struct Plugin {
 impl Plugin {
     /// One that takes part in nothing yet, calls itself this, and reads credentials from `authorization`.
     pub(crate) fn new(name: &str) -> Self {
+        Self::reading(name, &[])
+    }
+
+    /// The same, which sees these headers besides.
+    pub(crate) fn reading(name: &str, others: &[&str]) -> Self {
         let mut memory = Memory::default();
         let headers = memory.strings(&["authorization"]);
+        let others = memory.strings(others);
         let info = Record::default()
             .bytes(&memory.string(name))
             .bytes(&memory.string("0.1.0"))
             .bytes(&memory.string("{}"))
             .bytes(&headers)
-            .bytes(&[0; 8]);
+            .bytes(&others);
         let info = memory.put(&info.0);
         Self {
             memory,
@@ -166,6 +172,42 @@ impl Plugin {
         let at = at + if self.functions[at..].starts_with(result) { result.len() } else { 0 };
         self.functions.insert_str(at, code);
         self
+    }
+
+    /// Lets a function keep where the first credential is that it was handed.
+    pub(crate) fn keeping_the_credential(self) -> Self {
+        self.first(
+            "check",
+            "(i32.store (i32.const 8) (i32.load offset=8 (i32.load offset=56 (local.get 0))))
+             (i32.store (i32.const 12) (i32.load offset=12 (i32.load offset=56 (local.get 0))))",
+        )
+    }
+
+    /// Lets a function say the credential that another has kept.
+    pub(crate) fn saying_the_credential(self, function: &str) -> Self {
+        self.first(function, "(call $log (i32.const 2) (i32.load (i32.const 8)) (i32.load (i32.const 12)))")
+    }
+
+    /// Lets `admit` take one of three from a counter and a bucket first, and say how both stand. That takes the grant `kv`.
+    pub(crate) fn taking(mut self) -> Self {
+        self.imports = r#"
+            (import "mlx-gate:plugin/kv@0.1.0" "increment"
+              (func $increment (param i32 i32 i64 i32 i64 i32 i64 i32)))
+            (import "mlx-gate:plugin/kv@0.1.0" "take" (func $take (param i32 i32 i64 f64 i64 i32)))"#;
+        let said = self.memory.text("counted 0, left 0");
+        self.first(
+            "admit",
+            &format!(
+                "(call $increment (i32.const 1024) (i32.const 1) (i64.const 1) (i32.const 0) (i64.const 0)
+                   (i32.const 1) (i64.const 60000) (i32.const 32))
+                 (i32.store8 (i32.const {}) (i32.add (i32.const 48) (i32.load (i32.const 40))))
+                 (call $take (i32.const 1024) (i32.const 1) (i64.const 3) (f64.const 1e-6) (i64.const 1) (i32.const 32))
+                 (i32.store8 (i32.const {}) (i32.add (i32.const 48) (i32.load (i32.const 48))))
+                 (call $log (i32.const 2) (i32.const {said}) (i32.const 17))",
+                said + 8,
+                said + 16
+            ),
+        )
     }
 
     /// Whether it takes the grant `kv`.

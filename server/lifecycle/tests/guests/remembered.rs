@@ -52,6 +52,25 @@ async fn an_answer_is_reused_for_the_same_credentials() {
     }
 }
 
+/// A header that the plugin sees may be what it decides by.
+#[tokio::test]
+async fn an_answer_is_reused_for_the_same_headers_the_plugin_asked_for() {
+    let world = World::new(&[Plugin::reading("a", &["x-other"]).authenticate(allow(HOUR))]).await;
+    let of = |organization: &str| {
+        let mut head = with_key("one");
+        head.headers[1].1 = HeaderValue::Text(Secret::new(organization));
+        head
+    };
+    for (organization, asked) in [("alpha", true), ("alpha", false), ("beta", true), ("alpha", false)] {
+        ask(&world, &of(organization)).await.expect("known");
+        assert_eq!(world.said().is_empty(), !asked, "{organization}");
+    }
+    let mut without = with_key("one");
+    without.headers.remove(1);
+    ask(&world, &without).await.expect("known");
+    assert_eq!(world.said(), ["a: authenticate 1"]);
+}
+
 #[tokio::test]
 async fn what_is_not_to_be_reused_is_asked_again() {
     for (does, options) in [

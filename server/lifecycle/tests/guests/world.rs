@@ -30,6 +30,11 @@ impl World {
         Self::with_options(plugins, &[]).await
     }
 
+    /// Loads one plugin.
+    pub(crate) async fn new_one(plugin: Plugin) -> Self {
+        Self::new(&[plugin]).await
+    }
+
     /// Loads these plugins, each with these options of the host.
     pub(crate) async fn with_options(plugins: &[Plugin], options: &[(&str, &str)]) -> Self {
         const NAMES: [&str; 4] = ["one", "two", "three", "four"];

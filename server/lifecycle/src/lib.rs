@@ -31,6 +31,7 @@ mod output;
 mod passage;
 mod plugin;
 mod registry;
+mod regular;
 mod restocking;
 mod runtime;
 pub mod static_keys;

@@ -90,7 +90,7 @@ fn read_files(config: &Value, schema: &Value) -> Result<Vec<HostFile>, Problem> 
 fn read(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     use std::io::{Error, ErrorKind, Read as _};
 
-    let file = std::fs::File::open(path)?;
+    let file = crate::regular::open(path)?;
     // One byte more than the file has, so that reading does not move the content and leave a copy behind.
     let length = file.metadata()?.len().min(MOST_FILE_BYTES) + 1;
     let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or_default()));

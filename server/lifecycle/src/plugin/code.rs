@@ -1,6 +1,5 @@
 //! A plugin's code before anything of it runs: where it is, what kind of thing it is, what it wants and offers.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::guest::Version;
-use crate::{Bundled, Problem, Source};
+use crate::{Bundled, Problem, Source, regular};
 
 /// The largest plugin file, in bytes. Interpreters compiled into a component have some 40 MB.
 const MOST_BYTES: u64 = 128 << 20;
@@ -49,13 +48,13 @@ fn read_bundled(name: &str, bundled: &[Bundled]) -> Result<Vec<u8>, Problem> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
-    let file = File::open(path).map_err(Problem::Unreadable)?;
+    let file = regular::open(path).map_err(Problem::Unreadable)?;
     let length = file.metadata().map_err(Problem::Unreadable)?.len();
     if length > MOST_BYTES {
         return Err(Problem::TooLarge { bytes: length, most: MOST_BYTES });
     }
     let mut bytes = Vec::new();
-    // The bound holds for files that grow, and for those that have no length, such as a pipe.
+    // The bound holds for files that grow, too.
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Problem::Unreadable)?;
     match bytes.len() as u64 {
         read if read > MOST_BYTES => Err(Problem::TooLarge { bytes: read, most: MOST_BYTES }),

@@ -1,11 +1,12 @@
 use std::collections::HashSet;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::places;
+use crate::regular;
 
 /// SHA-256 of a file's content.
 pub(crate) type Digest = [u8; 32];
@@ -195,7 +196,7 @@ impl Stamp {
 /// The digest of a regular file's content.
 fn digest(path: &Path) -> io::Result<Digest> {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    let mut file = File::open(path)?.take(MOST_BYTES);
+    let mut file = regular::open(path)?.take(MOST_BYTES);
     let mut piece = vec![0; 64 << 10];
     loop {
         match file.read(&mut piece) {

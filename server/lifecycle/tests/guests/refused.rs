@@ -129,7 +129,7 @@ async fn files_that_cannot_be_read() {
 
     for (name, options, expected) in [
         ("missing.wasm", &[][..], "the file cannot be read: No such file or directory (os error 2)"),
-        ("folder.wasm", &[], "the file cannot be read: Is a directory (os error 21)"),
+        ("folder.wasm", &[], "the file cannot be read: it is a directory, and has to be a regular file"),
         ("large.wasm", &[], "the file has 209715200 bytes; a plugin has at most 134217728"),
         ("good.wasm", &[("colour", "red")], "there is no option `colour`; there are: none"),
     ] {

@@ -4,6 +4,7 @@
 //! The work is `wasmtime-wizer`'s: it adds exports through which an instance's memory and globals can be read, and writes
 //! what it finds back as the component's initial state.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use wasmtime::Store;
@@ -14,7 +15,7 @@ use super::code::{self, Inspected};
 use super::{Description, alike};
 use crate::call::{Instance, Pace};
 use crate::guest::{Configuration, Guest};
-use crate::host::{Bounds, Services, State};
+use crate::host::{About, Bounds, Services, State};
 use crate::runtime::{Runtime, Sandbox};
 use crate::watch::Digest;
 use crate::{Limits, Problem, answer};
@@ -117,6 +118,8 @@ impl Code {
         if !self.instrumented {
             return Ok((self.component.clone(), None));
         }
+        // The plugin may have used up its own time, and what follows is the host's work.
+        instance.begin(&self.sandbox, bounds(limits), About::default(), Pace::Yielding);
         let snapshot = capture(&self.bytes, &mut instance).await?;
         let size = snapshot.len();
         let engine = self.sandbox.engine.clone();
@@ -126,8 +129,11 @@ impl Code {
 }
 
 fn state(name: Arc<str>, services: &Arc<Services>, limits: &Limits) -> State {
-    let bounds = Bounds { time: limits.configure, memory: limits.memory, transfer: limits.transfer };
-    State::new(name, services.clone(), bounds).while_configuring()
+    State::new(name, services.clone(), bounds(limits)).while_configuring()
+}
+
+fn bounds(limits: &Limits) -> Bounds {
+    Bounds { time: limits.configure, memory: limits.memory, transfer: limits.transfer }
 }
 
 /// An instance that is not configured.
@@ -150,33 +156,66 @@ async fn capture(bytes: &[u8], instance: &mut Instance) -> Result<Vec<u8>, Probl
     instance.store.set_hostcall_fuel(usize::MAX);
     let wizer = Wizer::new();
     let (context, _) = wizer.instrument_component(bytes)?;
-    let mut reader = Reader { store: &mut instance.store, instance: instance.inner };
-    Ok(wizer.snapshot_component(&context, &mut reader).await?)
+    let mut reader = Reader {
+        store: &mut instance.store,
+        instance: instance.inner,
+        failed: None,
+        lengths: HashMap::new(),
+    };
+    let snapshot = wizer.snapshot_component(&context, &mut reader).await;
+    match reader.failed {
+        Some(error) => {
+            let failure = instance.explain(&error);
+            Err(Problem::Call { function: "capture of its memory", failure })
+        }
+        None => Ok(snapshot?),
+    }
 }
 
 /// Reads an instrumented instance's state. The exports are `wasmtime-wizer`'s own and have the types it gave them.
 struct Reader<'a> {
     store: &'a mut Store<State>,
     instance: component::Instance,
+    /// Why what was read is worth nothing. The trait has no way to say so.
+    failed: Option<wasmtime::Error>,
+    /// Of each memory that was read, in bytes, by the function that reads it.
+    lengths: HashMap<String, usize>,
 }
 
 impl Reader<'_> {
+    /// `None` once something has failed.
     async fn read<R, T>(
         &mut self,
         instance: &str,
         function: &str,
         take: impl FnOnce(&Store<State>, R) -> T,
-    ) -> T
+    ) -> Option<T>
     where
         R: Lift + Send + Sync + 'static,
     {
-        const OURS: &str = "instrumentation added this function";
-        let (_, interface) = self.instance.get_export(&mut *self.store, None, instance).expect(OURS);
+        if self.failed.is_some() {
+            return None;
+        }
+        match self.call(instance, function).await {
+            Ok(value) => Some(take(self.store, value)),
+            Err(error) => {
+                self.failed = Some(error);
+                None
+            }
+        }
+    }
+
+    async fn call<R>(&mut self, instance: &str, function: &str) -> wasmtime::Result<R>
+    where
+        R: Lift + Send + Sync + 'static,
+    {
+        let missing = || wasmtime::format_err!("there is no `{instance}.{function}` to read it by");
+        let (_, interface) =
+            self.instance.get_export(&mut *self.store, None, instance).ok_or_else(missing)?;
         let (_, function) =
-            self.instance.get_export(&mut *self.store, Some(&interface), function).expect(OURS);
-        let function = self.instance.get_typed_func::<(), (R,)>(&mut *self.store, function).expect(OURS);
-        let (value,) = function.call_async(&mut *self.store, ()).await.expect("it only reads");
-        take(self.store, value)
+            self.instance.get_export(&mut *self.store, Some(&interface), function).ok_or_else(missing)?;
+        let function = self.instance.get_typed_func::<(), (R,)>(&mut *self.store, function)?;
+        Ok(function.call_async(&mut *self.store, ()).await?.0)
     }
 }
 
@@ -187,23 +226,37 @@ impl ComponentInstanceState for Reader<'_> {
         func: &str,
         contents: impl FnOnce(&[u8]) + Send,
     ) {
-        self.read(instance, func, |store, list: WasmList<u8>| contents(list.as_le_slice(store))).await;
+        let mut contents = Some(contents);
+        let length = self.read(instance, func, |store, list: WasmList<u8>| {
+            let bytes = list.as_le_slice(store);
+            if let Some(contents) = contents.take() {
+                contents(bytes);
+            }
+            bytes.len()
+        });
+        if let Some(length) = length.await {
+            self.lengths.insert(func.to_owned(), length);
+        }
+        // `wasmtime-wizer` looks at every memory twice, and counts on seeing it as long as it was.
+        if let Some(contents) = contents {
+            contents(&vec![0; self.lengths.get(func).copied().unwrap_or_default()]);
+        }
     }
 
     async fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> i32 {
-        self.read(instance, func, |_, value| value).await
+        self.read(instance, func, |_, value| value).await.unwrap_or_default()
     }
 
     async fn call_func_ret_s64(&mut self, instance: &str, func: &str) -> i64 {
-        self.read(instance, func, |_, value| value).await
+        self.read(instance, func, |_, value| value).await.unwrap_or_default()
     }
 
     async fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> u32 {
-        self.read(instance, func, |_, value: f32| value.to_bits()).await
+        self.read(instance, func, |_, value: f32| value.to_bits()).await.unwrap_or_default()
     }
 
     async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
-        self.read(instance, func, |_, value: f64| value.to_bits()).await
+        self.read(instance, func, |_, value: f64| value.to_bits()).await.unwrap_or_default()
     }
 }
 
@@ -212,4 +265,53 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|failed| Problem::Invalid(failed.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use wasmtime_wizer::Wizer;
+
+    use super::capture;
+    use crate::call::{Instance, Pace};
+    use crate::guest::Version;
+    use crate::host::{About, Bounds, Services, State};
+    use crate::runtime::Runtime;
+
+    const COMPONENT: &str = r#"(component (core module $m
+        (memory (export "memory") 1) (global (export "g") (mut i32) (i32.const 7))
+        (data (i32.const 16) "configured"))
+        (core instance (instantiate $m)))"#;
+
+    #[tokio::test]
+    async fn a_capture_that_runs_out_of_time_is_an_error() {
+        let bytes = wat::parse_str(COMPONENT).expect("valid text");
+        let (_, instrumented) = Wizer::new().instrument_component(&bytes).expect("it can be captured");
+        let runtime = Arc::new(Runtime::new(None).expect("a runtime"));
+        let (sandbox, component) = runtime.compile(&instrumented, 1 << 20).expect("it compiles");
+        let component = sandbox.linker(Version::V0_1, Pace::Yielding).instantiate_pre(&component);
+        let component = component.expect("it imports nothing");
+        let bounds = |time| Bounds { time, memory: 1 << 20, transfer: 1 << 20 };
+        let state = State::new("p".into(), Arc::new(Services::new()), bounds(Duration::ZERO));
+        let mut instance =
+            Instance::new(&sandbox, &component, state, Pace::Yielding).await.expect("an instance");
+
+        // The plugin's own time is over, which is not the host's.
+        assert!(instance.store.data().overdue());
+        instance.begin(&sandbox, bounds(Duration::from_mins(1)), About::default(), Pace::Yielding);
+        let captured = capture(&bytes, &mut instance).await.expect("there is time");
+        assert!(captured.windows(10).any(|bytes| bytes == b"configured"));
+
+        // Once the clock has ticked, there is none. Where it ticks late there is no memory any more: each capture takes some.
+        instance.begin(&sandbox, bounds(Duration::ZERO), About::default(), Pace::Yielding);
+        let problem = loop {
+            match capture(&bytes, &mut instance).await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(problem) => break problem.to_string(),
+            }
+        };
+        assert!(problem.starts_with("`capture of its memory` "), "{problem}");
+    }
 }

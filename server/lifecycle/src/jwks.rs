@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, Url};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::grants::Origin;
 use crate::outbound::{Error, LONGEST, Outbound, Request, Response};
@@ -23,10 +23,31 @@ const MOST_SETS: usize = 16;
 /// The longest set, in bytes.
 const MOST_BODY: usize = 256 << 10;
 
+/// Calls of one plugin that may wait for a set. Each holds an instance, which all plugins draw from one pool: a slow server
+/// must not use that up.
+const WAITING: usize = 128;
+
+/// Of these, those that look for a key which a set does not have. Anybody can name such a key.
+const SEARCHING: usize = 32;
+
 /// The key sets of one plugin, by their URL. They outlive its reloads.
-#[derive(Default)]
 pub(crate) struct Jwks {
-    sets: Mutex<HashMap<String, Arc<Shared>>>,
+    sets: Mutex<Sets>,
+    waiting: Semaphore,
+    searching: Semaphore,
+}
+
+#[derive(Default)]
+struct Sets {
+    by_url: HashMap<String, Used>,
+    /// Changes of the plugin so far.
+    changes: u64,
+}
+
+struct Used {
+    shared: Arc<Shared>,
+    /// The changes there had been when it was asked for last.
+    at: u64,
 }
 
 /// What a plugin asks for.
@@ -56,28 +77,52 @@ impl Jwks {
     ) -> Result<Vec<String>, Error> {
         let shared = self.shared(&wanted.url)?;
         let answer = async {
+            let mut place = None;
             loop {
                 // Made before the look, so that a fetch which ends in between is noticed.
                 let fetched = shared.fetched.notified();
-                match shared.step(outbound, &wanted) {
+                let step = shared.step(outbound, &wanted);
+                let (places, most) = match step {
                     Step::Serve { keys, .. } => return Ok(keys),
                     Step::Fail(reason) => return Err(Error::Failed(reason)),
-                    Step::Fetch => fetched.await,
+                    Step::Fetch => (&self.waiting, WAITING),
+                    Step::Search => (&self.searching, SEARCHING),
+                };
+                if place.is_none() {
+                    let Ok(free) = places.try_acquire() else { return shared.without_waiting(&wanted, most) };
+                    place = Some(free);
                 }
+                fetched.await;
             }
         };
         tokio::time::timeout(wanted.patience, answer).await.unwrap_or(Err(Error::Timeout))
     }
 
+    /// Another plugin is in force, which may have other sets: those that it does not ask for make room.
+    pub(crate) fn change(&self) {
+        lock(&self.sets).changes += 1;
+    }
+
     fn shared(&self, url: &Url) -> Result<Arc<Shared>, Error> {
-        let mut sets = lock(&self.sets);
-        if let Some(shared) = sets.get(url.as_str()) {
-            return Ok(shared.clone());
+        let sets = &mut *lock(&self.sets);
+        if !sets.by_url.contains_key(url.as_str()) && sets.by_url.len() >= MOST_SETS {
+            // Those in use stay: who is told when to ask again must not be forgotten because somebody else is asked.
+            let idle = sets.by_url.iter().filter(|(_, used)| used.at < sets.changes);
+            let oldest = idle.min_by_key(|(_, used)| used.at).map(|(url, _)| url.clone());
+            let full = || Error::Failed(format!("a plugin has at most {MOST_SETS} key sets"));
+            sets.by_url.remove(&oldest.ok_or_else(full)?);
         }
-        if sets.len() >= MOST_SETS {
-            return Err(Error::Failed(format!("a plugin has at most {MOST_SETS} key sets")));
-        }
-        Ok(sets.entry(url.to_string()).or_default().clone())
+        let used = sets.by_url.entry(url.to_string());
+        let used = used.or_insert_with(|| Used { shared: Arc::default(), at: 0 });
+        used.at = sets.changes;
+        Ok(used.shared.clone())
+    }
+}
+
+impl Default for Jwks {
+    fn default() -> Self {
+        let (waiting, searching) = (Semaphore::new(WAITING), Semaphore::new(SEARCHING));
+        Self { sets: Mutex::default(), waiting, searching }
     }
 }
 
@@ -87,13 +132,19 @@ impl Shared {
     fn step(self: &Arc<Self>, outbound: &Arc<Outbound>, wanted: &Wanted<'_>) -> Step {
         let mut entry = lock(&self.entry);
         let step = entry.step(wanted.kid, Instant::now());
-        let needed = matches!(step, Step::Fetch | Step::Serve { refresh: true, .. });
+        let needed = matches!(step, Step::Fetch | Step::Search | Step::Serve { refresh: true, .. });
         if needed && entry.begin_fetch() {
             let fetch =
                 Fetch { shared: self.clone(), plugin: wanted.plugin.clone(), url: wanted.url.clone() };
             tokio::spawn(fetch.run(outbound.clone()));
         }
         step
+    }
+
+    /// What can be said at once, where so many wait already: an old set is better than none.
+    fn without_waiting(&self, wanted: &Wanted<'_>, most: usize) -> Result<Vec<String>, Error> {
+        let held = lock(&self.entry).held(wanted.kid, Instant::now());
+        held.ok_or_else(|| Error::Failed(format!("more than {most} calls wait for it already")))
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) enum Step {
     Fail(String),
     /// Wait for a fetch, and ask again.
     Fetch,
+    /// The same, for a key that the set there is does not have.
+    Search,
 }
 
 impl Entry {
@@ -56,19 +58,25 @@ impl Entry {
                 return Step::Fail(reason.clone());
             }
             if self.fetching {
-                return Step::Fetch;
+                return Step::Search;
             }
             if self.searched_at.is_some_and(|at| now < at + SEARCH_EVERY) {
                 return Step::Serve { keys, refresh: false };
             }
             self.searched_at = Some(now);
-            return Step::Fetch;
+            return Step::Search;
         }
         let fresh = now < held.fresh_until;
         if fresh || failing.is_some() {
             return Step::Serve { keys, refresh: failing.is_none() && now >= held.refresh_at };
         }
         Step::Fetch
+    }
+
+    /// The keys of this name in the set there is, be it stale, if it has any.
+    pub(super) fn held(&self, kid: Option<&str>, now: Instant) -> Option<Vec<String>> {
+        let held = self.held.as_ref().filter(|held| now < held.fresh_until + STALE)?;
+        Some(held.set.with_id(kid)).filter(|keys| !keys.is_empty())
     }
 
     /// Whether the caller is to fetch: nobody else does.
@@ -138,6 +146,9 @@ mod tests {
         assert_eq!(entry.step(Some("a"), at(start, 799)), Step::Serve { keys: key("a"), refresh: false });
         assert_eq!(entry.step(None, at(start, 800)), Step::Serve { keys: key("a"), refresh: true });
         assert_eq!(entry.step(None, at(start, 1000)), Step::Fetch);
+        assert_eq!(entry.held(Some("a"), at(start, 1000)), Some(key("a")));
+        assert_eq!(entry.held(Some("b"), at(start, 1000)), None);
+        assert_eq!(entry.held(Some("a"), at(start, 4600)), None);
         assert!(entry.begin_fetch());
         entry.fetched(Ok((set("b"), Duration::from_secs(1000))), at(start, 1000));
         assert_eq!(entry.step(None, at(start, 1001)), Step::Serve { keys: key("b"), refresh: false });
@@ -147,14 +158,14 @@ mod tests {
     fn a_missing_key_is_looked_for_once_in_a_while() {
         let start = Instant::now();
         let mut entry = held(start);
-        assert_eq!(entry.step(Some("b"), at(start, 1)), Step::Fetch);
+        assert_eq!(entry.step(Some("b"), at(start, 1)), Step::Search);
         assert!(entry.begin_fetch());
-        assert_eq!(entry.step(Some("c"), at(start, 2)), Step::Fetch, "it waits for the fetch under way");
+        assert_eq!(entry.step(Some("c"), at(start, 2)), Step::Search, "it waits for the fetch under way");
         entry.fetched(Ok((set("a"), Duration::from_secs(1000))), at(start, 2));
         let nothing = Step::Serve { keys: Vec::new(), refresh: false };
         assert_eq!(entry.step(Some("b"), at(start, 2)), nothing);
         assert_eq!(entry.step(Some("c"), at(start, 30)), nothing);
-        assert_eq!(entry.step(Some("c"), at(start, 31)), Step::Fetch);
+        assert_eq!(entry.step(Some("c"), at(start, 31)), Step::Search);
         assert!(entry.begin_fetch());
         entry.fetched(Ok((set("c"), Duration::from_secs(1000))), at(start, 31));
         assert_eq!(entry.step(Some("c"), at(start, 31)), Step::Serve { keys: key("c"), refresh: false });

@@ -1,9 +1,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use super::{Jwks, Wanted};
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use super::{Jwks, SEARCHING, WAITING, Wanted};
 use crate::outbound::tests::outbound;
-use crate::outbound::tests::peer::{Peer, response};
+use crate::outbound::tests::peer::{Peer, Reply, response};
 use crate::outbound::{Error, LONGEST, Outbound};
 
 fn set(kid: &str) -> String {
@@ -104,4 +109,63 @@ async fn a_plugin_has_only_so_many_sets() {
     let one_more = keys(&jwks, &outbound, &peer.url("/more"), None).await;
     assert_eq!(one_more, Err(Error::Failed("a plugin has at most 16 key sets".to_owned())));
     assert!(matches!(keys(&jwks, &outbound, "https://example.com/", None).await, Err(Error::NotGranted(_))));
+
+    // Another plugin is in force: what it asks for stays, and what it does not ask for goes.
+    jwks.change();
+    let asked = peer.heads().len();
+    for index in 1..super::MOST_SETS {
+        assert_eq!(keys(&jwks, &outbound, &peer.url(&format!("/{index}")), None).await, Ok(key("a")));
+    }
+    assert_eq!(peer.heads().len(), asked);
+    assert_eq!(keys(&jwks, &outbound, &peer.url("/more"), None).await, Ok(key("a")));
+    assert!(keys(&jwks, &outbound, &peer.url("/0"), None).await.is_err(), "it has made room");
+}
+
+/// Each that waits holds an instance, of which all plugins together have 500.
+#[tokio::test]
+async fn only_so_many_wait_for_a_set() {
+    let answer = Arc::new(Semaphore::new(1));
+    let gate = answer.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    // One answer for each permit.
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            gate.acquire().await.expect("open").forget();
+            let mut head = [0; 1024];
+            let _ = stream.read(&mut head).await;
+            if let Reply::Bytes(bytes) = response("200 OK", "connection: close\r\n", &set("a")) {
+                let _ = stream.write_all(&bytes).await;
+            }
+        }
+    });
+    let (jwks, outbound) = (Jwks::default(), Arc::new(outbound(&[&origin])));
+    let url = format!("{origin}/jwks");
+    assert_eq!(keys(&jwks, &outbound, &url, Some("a")).await, Ok(key("a")));
+
+    let mut searching = Vec::new();
+    for _ in 0..SEARCHING {
+        let mut asked = Box::pin(keys(&jwks, &outbound, &url, Some("forged")));
+        assert_eq!((&mut asked).now_or_never(), None);
+        searching.push(asked);
+    }
+    let busy = |most: usize| Err(Error::Failed(format!("more than {most} calls wait for it already")));
+    assert_eq!(keys(&jwks, &outbound, &url, Some("forged")).now_or_never(), Some(busy(SEARCHING)));
+    assert_eq!(keys(&jwks, &outbound, &url, Some("a")).now_or_never(), Some(Ok(key("a"))));
+
+    let other = format!("{origin}/other");
+    let mut waiting = Vec::new();
+    for _ in 0..WAITING {
+        let mut asked = Box::pin(keys(&jwks, &outbound, &other, None));
+        assert_eq!((&mut asked).now_or_never(), None);
+        waiting.push(asked);
+    }
+    assert_eq!(keys(&jwks, &outbound, &other, None).now_or_never(), Some(busy(WAITING)));
+    answer.add_permits(2);
+    for asked in searching {
+        assert_eq!(asked.await, Ok(Vec::new()));
+    }
+    for asked in waiting {
+        assert_eq!(asked.await, Ok(key("a")));
+    }
 }

@@ -71,7 +71,7 @@ pub struct Limits {
     pub call: Duration,
     /// Time for `configure`, which happens once.
     pub configure: Duration,
-    /// What one call may hand to the host, in bytes: its answer and the arguments of host functions together.
+    /// What a call may hand to the host at once, in bytes: its answer, or the arguments of one host function.
     pub transfer: usize,
 }
 

@@ -144,6 +144,19 @@ impl Grants {
         Ok(self)
     }
 
+    /// What can be reached by these grants and not by those.
+    pub(crate) fn beyond(&self, those: &Self) -> Self {
+        let is_new = |grant: &&HttpGrant| {
+            let covers = |known: &HttpGrant| known.origin == grant.origin && known.private >= grant.private;
+            !those.http.iter().any(covers)
+        };
+        Self {
+            http: self.http.iter().filter(is_new).cloned().collect(),
+            output: self.output.clone().filter(|target| those.output.as_ref() != Some(target)),
+            ..Self::default()
+        }
+    }
+
     /// What is granted, in words, for those who run the server.
     pub fn describe(&self) -> Vec<String> {
         let http = self.http.iter().map(|HttpGrant { origin, private }| match private {

@@ -120,6 +120,17 @@ impl Plugin {
         self.decisions.as_ref()
     }
 
+    /// Comes into force, for the first time or once more.
+    pub(crate) fn enter(&self) {
+        self.stock.open();
+        self.services.change();
+    }
+
+    /// Is not in force any more. Requests that began with it still ask it.
+    pub(crate) fn leave(&self) {
+        self.stock.close();
+    }
+
     /// Whether the request's instance is to be kept after this phase: the plugin is asked again before generation, and
     /// enough slots are free that requests which wait for their bodies do not hold up others; or it is to settle when
     /// generation has ended, however long that takes, and most slots are free.

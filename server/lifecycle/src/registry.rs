@@ -4,10 +4,12 @@
 //! generation put in force, by storing one pointer; it shares the other plugins with the one before. Requests keep the
 //! generation they began with, and the last of them to end lets go of it. Where anything fails, nothing has happened.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use mlx_gate_core::{BoxFuture, Phase, PluginChange, PluginChangeError, PluginState};
 use tokio::sync::Mutex;
 
@@ -16,7 +18,7 @@ use crate::host::Services;
 use crate::plugin::{Loader, Plugin};
 use crate::runtime::Runtime;
 use crate::watch::{Report, Watcher};
-use crate::{Bundled, Config, Error, OptionValue, Source};
+use crate::{Bundled, Config, Error, Grants, OptionValue, Source};
 
 mod follow;
 mod slot;
@@ -99,10 +101,13 @@ impl Registry {
         })?;
         let slot = &self.slots[place];
         let _turn = self.turn.lock().await;
-        let outcome = match change {
-            PluginChange::RollBack => self.roll_back(place, slot),
-            change => self.replace(place, slot, change).await.map_err(PluginChangeError::Rejected),
-        };
+        let outcome = caught(async {
+            match change {
+                PluginChange::RollBack => self.roll_back(place, slot),
+                change => self.replace(place, slot, change).await.map_err(PluginChangeError::Rejected),
+            }
+        });
+        let outcome = outcome.await.unwrap_or_else(|panic| Err(PluginChangeError::Rejected(panic)));
         if let Err(PluginChangeError::Rejected(reason)) = &outcome {
             slot.failed(reason);
             tracing::error!(
@@ -137,6 +142,7 @@ impl Registry {
             return Ok(());
         }
         self.expect_phases(&before.plugin, prepared.phases(), may_lose_phases)?;
+        expect_grants(&slot.granted, prepared.grants())?;
         let plugin = Arc::new(prepared.finish(before.plugin.services()).await.map_err(explain)?);
         let version = plugin.description().version.clone();
         let generation = self.put(place, plugin.clone());
@@ -252,6 +258,31 @@ impl Registry {
     }
 }
 
+/// Options may be grants, and whoever may change options must not come to write to any file of the server's user, or to ask any
+/// server that it can reach, by that.
+fn expect_grants(granted: &Grants, wanted: &Grants) -> Result<(), String> {
+    let beyond = wanted.beyond(granted).describe();
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "it would be granted {}, which the configuration that the server was started with does not grant it, and no change gives \
+         it more than that. Write it there and start the server anew",
+        beyond.join(", ")
+    ))
+}
+
+/// What a change comes to, or the text of the panic that ended it: a mistake in the code that makes one plugin must not end
+/// the task that follows the files of all of them. What is in force is replaced at the very end of a change and in one
+/// piece, so that a panic leaves nothing half done.
+async fn caught<T>(change: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(change).catch_unwind().await.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        format!("the server's own code failed while it was made: {}", text.unwrap_or("it panicked"))
+    })
+}
+
 /// The name, with a number where it is taken.
 fn unique(name: &str, slots: &[Slot]) -> String {
     let taken = |id: &str| slots.iter().any(|slot| slot.id == id);
@@ -261,4 +292,19 @@ fn unique(name: &str, slots: &[Slot]) -> String {
 
 fn names(phases: &[Phase]) -> String {
     phases.iter().map(|phase| phase.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::caught;
+
+    #[tokio::test]
+    async fn a_panic_is_a_change_that_failed() {
+        assert_eq!(caught(async { 7 }).await, Ok(7));
+        for (panics, text) in [(true, "no 1"), (false, "none")] {
+            let outcome = caught(async { if panics { panic!("no {}", 1) } else { panic!("none") } });
+            let expected = format!("the server's own code failed while it was made: {text}");
+            assert_eq!(outcome.await, Err::<(), _>(expected));
+        }
+    }
 }

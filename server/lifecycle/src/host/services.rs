@@ -1,5 +1,4 @@
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::messages::Messages;
@@ -48,7 +47,7 @@ impl Services {
     }
 
     /// Those of the same place with these grants, for the plugin that is to come. An output that stays is opened anew.
-    pub(crate) async fn with_grants(&self, grants: Grants) -> Result<Self, Problem> {
+    pub(crate) async fn with_grants(&self, grants: Grants, trusted: Trusted) -> Result<Self, Problem> {
         let there = self.output.as_ref().filter(|output| Some(output.target()) == grants.output.as_ref());
         let output = match (&grants.output, there) {
             (None, _) => None,
@@ -61,7 +60,6 @@ impl Services {
                 Some(Arc::new(output))
             }
         };
-        let trusted = trusted(grants.http_ca.as_deref()).await?;
         // Connections stay as long as they were made on the same certificates' word.
         let same = self.transport.trusts(&trusted);
         let transport = if same { self.transport.clone() } else { Arc::new(Transport::new(trusted)) };
@@ -77,6 +75,11 @@ impl Services {
         })
     }
 
+    /// Another plugin of this place is in force.
+    pub(crate) fn change(&self) {
+        self.jwks.change();
+    }
+
     /// Whether a plugin that imports this interface can be called where nothing can be waited for. An interface that is not
     /// granted says so at once; a key set is there already, as a rule.
     pub(crate) fn answers_at_once(&self, interface: &str) -> bool {
@@ -84,6 +87,8 @@ impl Services {
             "kv" => self.kv.answers_at_once(),
             "http" => self.grants.http.is_empty(),
             "output" => self.output.is_none(),
+            // A call that has changed something in `kv` cannot be made again when it then has to wait.
+            "jwks" => !self.grants.kv,
             _ => true,
         }
     }
@@ -92,14 +97,6 @@ impl Services {
     pub(crate) fn grants(&self) -> &Grants {
         &self.grants
     }
-}
-
-/// The certificates in a file. It is read again with every change of the plugin.
-async fn trusted(path: Option<&Path>) -> Result<Trusted, Problem> {
-    let Some(path) = path else { return Ok(Trusted::default()) };
-    let unusable = |problem| Problem::Certificates { path: path.to_owned(), problem };
-    let pem = tokio::fs::read(path).await.map_err(|error| unusable(error.to_string()))?;
-    Trusted::read(pem).map_err(unusable)
 }
 
 fn no_output(target: &OutputTarget, source: io::Error) -> Problem {

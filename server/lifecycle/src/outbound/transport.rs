@@ -40,6 +40,11 @@ impl Trusted {
         })?;
         Ok(trusted)
     }
+
+    /// The text they were read from.
+    pub(crate) fn pem(&self) -> &[u8] {
+        &self.pem
+    }
 }
 
 /// Connections of one plugin, which outlive its reloads. They are made when the first one is needed.

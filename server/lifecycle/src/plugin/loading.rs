@@ -1,3 +1,4 @@
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,9 +15,12 @@ use crate::grants::Wanted;
 use crate::guest::{Configuration, Guest};
 use crate::host::Services;
 use crate::options::Resolved;
+use crate::outbound::Trusted;
 use crate::runtime::Runtime;
 use crate::watch::Digest;
-use crate::{Bundled, Error, Grants, HostOptions, Isolation, Limits, PluginSpec, Problem, Source, options};
+use crate::{
+    Bundled, Error, Grants, HostOptions, Isolation, Limits, PluginSpec, Problem, Source, options, regular,
+};
 
 /// Makes plugins.
 pub(crate) struct Loader {
@@ -33,6 +37,7 @@ pub(crate) struct Prepared {
     code: Arc<Code>,
     configuration: Configuration,
     grants: Grants,
+    trusted: Trusted,
     limits: Limits,
     host: HostOptions,
     files: Vec<(PathBuf, Digest)>,
@@ -57,19 +62,23 @@ impl Loader {
         let resolve = move || options::resolve(&options, &described.description.schema);
         let Resolved { configuration, grants: by_options } = blocking(resolve).await??;
         let grants = granted(spec, &code, by_options)?;
+        let certificates = grants.http_ca.clone();
+        let certificates = blocking(move || certificates.map(certificates_in).transpose()).await??;
         let mut files: Vec<_> = configuration
             .files
             .iter()
             .map(|file| (PathBuf::from(&file.path), sha256(&file.content)))
             .collect();
+        files.extend(certificates.iter().map(|file| (file.path.clone(), sha256(file.trusted.pem()))));
         if let Source::File(path) = &spec.source {
             files.insert(0, (path.clone(), digest));
         }
-        let fingerprint = fingerprint(&digest, &configuration);
+        let trusted = certificates.map(|file| file.trusted).unwrap_or_default();
+        let fingerprint = fingerprint(&digest, &configuration, &trusted);
         let source = spec.source.to_string();
         let limits = code.limits(&limits, spec.host.memory);
         let host = spec.host.clone();
-        Ok(Prepared { source, code, configuration, grants, limits, host, files, fingerprint })
+        Ok(Prepared { source, code, configuration, grants, trusted, limits, host, files, fingerprint })
     }
 
     /// Reads and compiles a plugin's code, unless it is among the known, and asks it what it is.
@@ -123,6 +132,28 @@ fn granted(spec: &PluginSpec, code: &Code, by_options: Grants) -> Result<Grants,
     written.with(by_options)
 }
 
+/// The certificates that the grant `http-ca` names.
+struct Certificates {
+    path: PathBuf,
+    trusted: Trusted,
+}
+
+/// Reads certificates, which is done again with every change of the plugin.
+fn certificates_in(path: PathBuf) -> Result<Certificates, Problem> {
+    const MOST_BYTES: u64 = 16 << 20;
+
+    let read = || {
+        let mut pem = Vec::new();
+        regular::open(&path)?.take(MOST_BYTES).read_to_end(&mut pem)?;
+        Ok(pem)
+    };
+    let read: std::io::Result<_> = read();
+    match read.map_err(|error| error.to_string()).and_then(Trusted::read) {
+        Ok(trusted) => Ok(Certificates { path, trusted }),
+        Err(problem) => Err(Problem::Certificates { path, problem }),
+    }
+}
+
 impl Prepared {
     /// Its code.
     pub(crate) fn code(&self) -> &Arc<Code> {
@@ -132,6 +163,11 @@ impl Prepared {
     /// See [`Plugin::fingerprint`].
     pub(crate) fn fingerprint(&self) -> &Digest {
         &self.fingerprint
+    }
+
+    /// What it is granted, by what is written down and by its options.
+    pub(crate) fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     /// The phases it takes part in.
@@ -146,8 +182,8 @@ impl Prepared {
     }
 
     async fn configure(self, place: &Services) -> Result<Plugin, Problem> {
-        let Self { code, configuration, grants, limits, host, files, fingerprint, .. } = self;
-        let services = Arc::new(place.with_grants(grants).await?);
+        let Self { code, configuration, grants, trusted, limits, host, files, fingerprint, .. } = self;
+        let services = Arc::new(place.with_grants(grants, trusted).await?);
         let (component, captured) = code.configure(&configuration, &limits, &services).await?;
         let is_reused = host.isolation(captured.is_some(), &code.description.name) == Isolation::Reuse;
         let decides_by_credentials = code.inspected.phases.contains(&Phase::Authenticate)
@@ -200,7 +236,7 @@ pub(crate) fn hex(digest: &Digest) -> String {
 }
 
 /// Each part is preceded by its length, so that no two sequences of parts read the same.
-fn fingerprint(code: &Digest, configuration: &Configuration) -> Digest {
+fn fingerprint(code: &Digest, configuration: &Configuration, trusted: &Trusted) -> Digest {
     let mut context = Context::new(&SHA256);
     let mut part = |bytes: &[u8]| {
         context.update(&(bytes.len() as u64).to_le_bytes());
@@ -212,6 +248,7 @@ fn fingerprint(code: &Digest, configuration: &Configuration) -> Digest {
         part(file.path.as_bytes());
         part(&file.content);
     }
+    part(trusted.pem());
     let mut found = [0; 32];
     found.copy_from_slice(context.finish().as_ref());
     found

@@ -3,13 +3,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlx_gate_core::PluginState;
 
-use crate::PluginSpec;
 use crate::plugin::{Code, Plugin, hex};
+use crate::{Grants, PluginSpec};
 
 /// The place of one `--plugin`, whatever plugin is in it.
 pub(super) struct Slot {
     /// Unique, and for good: what the first plugin called itself.
     pub(super) id: String,
+    /// What the configuration that the server was started with grants it. No change gives it more.
+    pub(super) granted: Grants,
     state: Mutex<State>,
 }
 
@@ -41,9 +43,10 @@ impl InForce {
 
 impl Slot {
     pub(super) fn new(id: String, in_force: InForce) -> Self {
+        let granted = in_force.plugin.services().grants().clone();
         let state =
             State { in_force, former: None, changes: 0, failures: 0, last_failure: None, in_trouble: false };
-        Self { id, state: Mutex::new(state) }
+        Self { id, granted, state: Mutex::new(state) }
     }
 
     pub(super) fn plugin(&self) -> Arc<Plugin> {
@@ -67,13 +70,16 @@ impl Slot {
 
     /// Another plugin is in force.
     pub(super) fn replace(&self, in_force: InForce) {
+        in_force.plugin.enter();
         let mut state = self.lock();
         state.changes += 1;
         state.last_failure = None;
         state.in_trouble = false;
         let before = std::mem::replace(&mut state.in_force, in_force);
+        let left = before.plugin.clone();
         let gone = state.former.replace(before);
         drop(state);
+        left.leave();
         // Unless a request still uses it, its machine code is unmapped now, which is nothing to do under the lock.
         drop(gone);
     }

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use mlx_gate_lifecycle::{Config, Gate, PluginSpec};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::guest::{Guest, ask, head, limits, load};
 
@@ -104,4 +106,35 @@ async fn a_bucket_that_cannot_be_is_a_failure() {
         ask(&gate, &head("/x")).await,
         "guest trapped: `kv` with a bucket of capacity 0 and refill NaN; both have to be above 0"
     );
+}
+
+/// What it has counted cannot be counted again, so a call that counts and then has to wait must be able to wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_may_count_before_it_asks_for_keys() {
+    const SET: &str = r#"{"keys":[{"kty":"EC","kid":"a"}]}"#;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{SET}", SET.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let jwks = r#"(import "mlx-gate:plugin/jwks@0.1.0" "keys" (func $keys (param i32 i32 i32 i32 i32 i32)))"#;
+    let data = format!(r#"(data (i32.const 2200) "{origin}")"#);
+    // The answer is a `result`: 0 is a set of keys.
+    let asks = format!(
+        "(call $keys (i32.const 2200) (i32.const {}) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
+         (if (i32.load8_u (i32.const 2048)) (then (unreachable)))",
+        origin.len()
+    );
+    let guest = Guest::with("import", format!("{KV}{jwks}")).and("export", data);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("guest.wasm");
+    std::fs::write(&file, guest.and("check", format!("{COUNTS}{asks}")).component()).expect("written");
+    let gate = load_flag(&file, &format!(",grant.kv=true,grant.http={origin}")).await.expect("it loads");
+    assert_eq!(ask(&gate, &head("/x")).await, "guest by guest");
+    assert_eq!(ask(&gate, &head("/x")).await, "guest by guest");
+    assert_eq!(ask(&gate, &head("/x")).await, "denied by guest: 401 no", "each was counted once");
 }

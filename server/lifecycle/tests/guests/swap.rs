@@ -17,6 +17,20 @@ const DENY: &str = "(return (i32.const 1536))";
 const ALLOWS: &str = "guest by guest";
 const DENIES: &str = "denied by guest: 401 no";
 
+/// Of nobody's: only its form counts.
+const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBhzCCAS2gAwIBAgIUEszm4/NjF+qNbprAU88kOiX+klgwCgYIKoZIzj0EAwIw\n\
+GDEWMBQGA1UEAwwNbWx4LWdhdGUgdGVzdDAgFw0yNjExMjIwMDI3MThaGA8yMTI2\n\
+MTAyOTAwMjcxOFowGDEWMBQGA1UEAwwNbWx4LWdhdGUgdGVzdDBZMBMGByqGSM49\n\
+AgEGCCqGSM49AwEHA0IABDzhO1j3GhkoDTFKZyIKmWE+sq4S7smujMx+UzqvMyzk\n\
+EojqW4Ebq40QAs9TuSjqGg4vR1YIiCgC1VKb10zffxSjUzBRMB0GA1UdDgQWBBSp\n\
+hpwqTdSX3eW3JxLdn0fEEsqOLDAfBgNVHSMEGDAWgBSphpwqTdSX3eW3JxLdn0fE\n\
+EsqOLDAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIFqbMSGMklYq\n\
+UxTw5e70xcV0Oie99jtJ/oQoquFDxShjAiEAzgERchzukhm1hPG/hq0sNyToKSFt\n\
+Tah8FctblfzdYdY=\n\
+-----END CERTIFICATE-----\n";
+
 /// A gate with one plugin in a file that the server does not follow by itself.
 struct Scene {
     _folder: tempfile::TempDir,
@@ -238,4 +252,84 @@ async fn a_file_that_is_followed_is_reloaded_by_itself() {
         tokio::time::timeout(PATIENCE, changed).await.unwrap();
     }
     assert_eq!(gate.generation(), 3);
+}
+
+/// One whose option `to` is an output and `from` a URL, and which imports what it needs for both.
+fn reaching() -> Vec<u8> {
+    const SCHEMA: &str = r#"{"type":"object","properties":{"to":{"type":"string","format":"host-output"},"from":{"type":"string","format":"host-url"}}}"#;
+    let imports = r#"(import "mlx-gate:plugin/output@0.1.0" "write" (func (param i32 i32 i32)))
+        (import "mlx-gate:plugin/jwks@0.1.0" "keys" (func (param i32 i32 i32 i32 i32 i32)))"#;
+    let data = format!(r#"(data (i32.const 2200) "{}")"#, SCHEMA.replace('"', r"\22"));
+    let describe = format!(
+        "(i32.store (i32.const 1136) (i32.const 2200)) (i32.store (i32.const 1140) (i32.const {}))",
+        SCHEMA.len()
+    );
+    Guest::with("import", imports).and("export", data).and("describe", describe).component()
+}
+
+/// The key of the admin API is not to be one for every file of the server's user.
+#[tokio::test(flavor = "multi_thread")]
+async fn options_give_no_more_than_the_start_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(at("guest.wasm"), reaching()).unwrap();
+    let options = [("to", at("log")), ("from", "https://a.example/keys".to_owned())];
+    let options = options.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let gate = load_file(at("guest.wasm").into(), &options).await.unwrap();
+    let change = async |to: &str, from: &str| {
+        let options = Map::from_iter([("to".to_owned(), json!(to)), ("from".to_owned(), json!(from))]);
+        gate.change("guest", PluginChange::Options(options)).await.map(|state| state.generation)
+    };
+    for (to, from, reached) in [
+        (at("elsewhere"), "https://a.example/keys", format!("output {}", at("elsewhere"))),
+        ("-".to_owned(), "https://a.example/keys", "output standard output".to_owned()),
+        (at("log"), "https://b.example/keys", "http https://b.example".to_owned()),
+    ] {
+        let refused = change(&to, from).await.unwrap_err().to_string();
+        assert!(
+            refused.contains(&format!("it would be granted {reached}, which the configuration")),
+            "{refused}"
+        );
+    }
+    assert!(!fs::exists(at("elsewhere")).unwrap());
+    assert_eq!(change(&at("log"), "https://a.example/other").await.unwrap(), 2);
+    gate.change("guest", PluginChange::Options(Map::new())).await.unwrap();
+    assert_eq!(
+        change(&at("log"), "https://a.example/keys").await.unwrap(),
+        4,
+        "what the start had may come back"
+    );
+}
+
+/// Opening a pipe waits for somebody who writes into it, and every later change would wait for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_is_no_plugin_and_holds_nobody_up() {
+    let scene = Scene::new(allowing()).await;
+    let pipe = scene.file.with_file_name("pipe.wasm");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    let reason = scene.refusal(PluginChange::Source(pipe.display().to_string())).await;
+    assert!(reason.contains("it is a pipe (FIFO), and has to be a regular file"), "{reason}");
+    scene.write(denying());
+    scene.change(PluginChange::Reload).await.unwrap();
+    assert_eq!(scene.ask().await, DENIES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_takes_up_other_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(at("guest.wasm"), reaching()).unwrap();
+    fs::write(at("ca.pem"), CERTIFICATE).unwrap();
+    let grants = format!("grant.http=https://a.example,grant.http-ca={},grant.output=-", at("ca.pem"));
+    let spec: PluginSpec = format!("{},{grants},host.watch=false", at("guest.wasm")).parse().unwrap();
+    let config = Config { plugins: vec![spec], limits: limits(), ..Config::default() };
+    let gate = Gate::load(&config, &[]).await.unwrap();
+    assert_eq!(gate.list()[0].files, [at("guest.wasm"), at("ca.pem")]);
+    let reload = async || gate.change("guest", PluginChange::Reload).await;
+    assert_eq!(reload().await.unwrap().generation, 1);
+    fs::write(at("ca.pem"), CERTIFICATE.repeat(2)).unwrap();
+    assert_eq!(reload().await.unwrap().generation, 2);
+    fs::write(at("ca.pem"), "garbage").unwrap();
+    let refused = reload().await.unwrap_err().to_string();
+    assert!(refused.contains("the certificates that the grant `http-ca` names cannot be used"), "{refused}");
 }

@@ -113,11 +113,13 @@ fn of_several_issuers_each_has_its_own_keys() {
         issuer = "https://issuer.example"
         audience = ["mlx-gate"]
         jwks-url = "{}"
+        subject-prefix = "issuer:"
 
         [[plugin.options.issuers]]
         issuer = "https://other.example"
         audience = ["mlx-gate"]
         jwks = "{file}"
+        subject-prefix = ""
         "#,
         web.url("/jwks.json")
     );

@@ -18,6 +18,8 @@ pub(crate) struct Rules {
     /// In seconds.
     pub(crate) leeway: u32,
     pub(crate) subject: String,
+    /// Stands before the subject: what an issuer calls somebody is unique with that issuer only (RFC 7519 section 4.1.2).
+    pub(crate) prefix: String,
     pub(crate) tenant: String,
     pub(crate) roles: String,
     /// The first that is there counts.
@@ -32,6 +34,11 @@ impl Rules {
         self.check_parties(claims)?;
         let subject = name(claims, &self.subject)?
             .ok_or_else(|| Refusal::invalid(format!("the token has no `{}`", self.subject)))?;
+        let subject = format!("{}{subject}", self.prefix);
+        if !is_name(&subject) {
+            let message = format!("`{}` is longer than {LONGEST_NAME} bytes with its prefix", self.subject);
+            return Err(Refusal::invalid(message));
+        }
         let scopes = self.scopes.iter().find(|path| json::lookup(claims, path).is_some());
         Ok(Principal {
             subject,

@@ -38,6 +38,7 @@ struct RawIssuer {
     typ: Option<String>,
     leeway: Option<u32>,
     subject_claim: Option<String>,
+    subject_prefix: Option<String>,
     tenant_claim: Option<String>,
     roles_claim: Option<String>,
     scopes_claim: Option<String>,
@@ -91,9 +92,23 @@ impl Config {
             let named = |error: Rejected| {
                 if several { Rejected::new(format_args!("issuers {}, {error}", index + 1)) } else { error }
             };
+            if several && issuer.subject_prefix.is_none() {
+                return Err(named(Rejected::new(
+                    "`subject-prefix` is missing: a subject is one person's within its issuer only, and each issuer could name \
+                     the others' users; `\"\"` says that they all mean the same people",
+                )));
+            }
             let issuer = issuer.resolve().map_err(named)?;
             if issuers.iter().any(|other| other.rules.issuer == issuer.rules.issuer) {
                 return Err(named(Rejected::new("`issuer` is that of another entry too")));
+            }
+            let clashes = |other: &str, ours: &str| !other.is_empty() && ours.starts_with(other);
+            let (ours, others) = (&issuer.rules.prefix, issuers.iter().map(|other| &other.rules.prefix));
+            if let Some(other) = others.into_iter().find(|other| clashes(other, ours) || clashes(ours, other))
+            {
+                let message =
+                    format_args!("`subject-prefix` `{ours}` and another entry's `{other}` begin alike");
+                return Err(named(Rejected::new(message)));
             }
             issuers.push(issuer);
         }
@@ -117,12 +132,17 @@ impl RawIssuer {
         if self.claims.len() > 128 || self.claims.iter().any(|path| path.is_empty() || path.len() > 256) {
             return Err(Rejected::new("`claims` has at most 128 names of 1 to 256 bytes"));
         }
+        let prefix = self.subject_prefix.unwrap_or_default();
+        if prefix.len() > 64 || prefix.contains(char::is_control) {
+            return Err(Rejected::new("`subject-prefix` has at most 64 bytes and no control characters"));
+        }
         let or = |path: Option<String>, usual: &str| path.unwrap_or_else(|| usual.to_owned());
         let rules = Rules {
             issuer: self.issuer,
             audience: self.audience,
             leeway,
             subject: or(self.subject_claim, "sub"),
+            prefix,
             tenant: or(self.tenant_claim, "tenant"),
             roles: or(self.roles_claim, "roles"),
             scopes: self.scopes_claim.map_or_else(|| vec!["scope".into(), "scp".into()], |path| vec![path]),

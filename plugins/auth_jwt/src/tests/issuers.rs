@@ -174,10 +174,11 @@ fn of_several_issuers_the_one_named_decides() {
     host_knows_keys_by_name();
     let set = |kid: &str| json!({ "keys": [jwk(kid)] }).to_string();
     let options = json!({ "issuers": [
-        { "issuer": "https://a.example", "audience": ["mlx-gate"], "jwks": "a.json", "tenant-claim": "sub" },
-        { "issuer": "https://b.example", "audience": ["mlx-gate"], "jwks": "b.json" },
-        { "issuer": "https://c.example", "audience": ["mlx-gate"], "jwks-url": URL },
-        { "issuer": "https://d.example", "audience": ["other"], "jwks": "a.json" },
+        { "issuer": "https://a.example", "audience": ["mlx-gate"], "jwks": "a.json", "tenant-claim": "sub",
+          "subject-prefix": "a:" },
+        { "issuer": "https://b.example", "audience": ["mlx-gate"], "jwks": "b.json", "subject-prefix": "b:" },
+        { "issuer": "https://c.example", "audience": ["mlx-gate"], "jwks-url": URL, "subject-prefix": "" },
+        { "issuer": "https://d.example", "audience": ["other"], "jwks": "a.json", "subject-prefix": "d:" },
     ] });
     let files = [("a.json", set("a")), ("b.json", set("b"))];
     let plugin = configure_with_files::<Jwt>(&options.to_string(), &files).expect("sound options");
@@ -190,7 +191,12 @@ fn of_several_issuers_the_one_named_decides() {
     };
     for issuer in ["a", "b", "c"] {
         for key in ["a", "b", "c"] {
-            let expected = if issuer == key { "allow ana" } else { "deny 401 invalid_token" };
+            let allowed = match issuer {
+                "a" => "allow a:ana",
+                "b" => "allow b:ana",
+                _ => "allow ana",
+            };
+            let expected = if issuer == key { allowed } else { "deny 401 invalid_token" };
             assert_eq!(from(issuer, key), expected, "{issuer} {key}");
         }
     }
@@ -227,7 +233,8 @@ fn a_good_answer_may_be_reused_for_a_while() {
 #[test]
 fn mistakes_name_the_issuer() {
     FakeHost::on_verify(|_, _, _, _| Ok(true));
-    let issuer = |name: &str| json!({ "issuer": name, "audience": ["x"], "jwks-url": URL });
+    let prefixed = |name: &str, prefix: &str| json!({ "issuer": name, "audience": ["x"], "jwks-url": URL, "subject-prefix": prefix });
+    let issuer = |name: &str| prefixed(name, "");
     let many: Vec<_> = (0..17).map(|n| issuer(&n.to_string())).collect();
     for (options, expected) in [
         (json!({ "issuers": [] }), "`issuers` has 1 to 16 entries"),
@@ -235,6 +242,19 @@ fn mistakes_name_the_issuer() {
         (
             json!({ "issuers": [issuer("a"), issuer("a")] }),
             "issuers 2, `issuer` is that of another entry too",
+        ),
+        (
+            json!({ "issuers": [issuer("a"), { "issuer": "b", "audience": ["x"], "jwks-url": URL }] }),
+            "issuers 2, `subject-prefix` is missing: a subject is one person's within its issuer only, and each issuer could \
+             name the others' users; `\"\"` says that they all mean the same people",
+        ),
+        (
+            json!({ "issuers": [issuer("a"), prefixed("b", "ci"), prefixed("c", "ci:")] }),
+            "issuers 3, `subject-prefix` `ci:` and another entry's `ci` begin alike",
+        ),
+        (
+            json!({ "issuers": [prefixed("a", &"x".repeat(65))] }),
+            "`subject-prefix` has at most 64 bytes and no control characters",
         ),
         (
             json!({ "issuers": [issuer("a")], "audience": ["x"], "leeway": 1 }),
@@ -245,7 +265,7 @@ fn mistakes_name_the_issuer() {
             "`issuers[1].audience`: invalid type: string \"x\", expected a sequence",
         ),
         (
-            json!({ "issuers": [issuer("a"), { "issuer": "b", "audience": ["x"] }] }),
+            json!({ "issuers": [issuer("a"), { "issuer": "b", "audience": ["x"], "subject-prefix": "b:" }] }),
             "issuers 2, set one of `jwks`, `jwks-url`, `secret-file` and `secret`",
         ),
         (json!({ "issuer": "a" }), "missing field `audience`"),

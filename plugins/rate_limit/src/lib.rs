@@ -112,7 +112,8 @@ impl RateLimits {
     /// The most tokens that this operation will take: its prompt and its longest answer.
     fn estimate(&self, what: &Operation) -> u64 {
         let output = match what.api.as_str() {
-            "embedding" | "count-tokens" => 0,
+            // They generate nothing.
+            "count-tokens" | "embedding" | "models" | "rerank" | "score" | "tokenize" => 0,
             _ if what.model.is_none() => 0,
             _ => what.max_output_tokens.unwrap_or(self.default_output_tokens),
         };

@@ -70,6 +70,21 @@ fn shown(headers: &[(String, String)], what: &str) -> String {
     format!("{what} {} {} {}", value("limit"), value("remaining"), value("reset"))
 }
 
+/// Otherwise the tokens of an answer that never comes would be more than the limit, and the refusal would be for good.
+#[test]
+fn an_answer_that_never_comes_is_not_too_long() {
+    let plugin = plugin(&json!({ "tokens-per-minute": 500 }));
+    for api in ["count-tokens", "embedding", "models", "rerank", "score", "tokenize"] {
+        let what = Operation { input_tokens: 10, max_output_tokens: None, ..operation(api, "demo") };
+        let reservation = reserve(&plugin, Some(&anna()), &what);
+        settle(&plugin, (Some(&anna()), &what), reservation.ticket, Ending::NotRun, (0, 0));
+    }
+    for api in ["chat", "completion", "response", "message"] {
+        let what = Operation { input_tokens: 10, max_output_tokens: None, ..operation(api, "demo") };
+        assert_eq!(denied(&plugin, Some(&anna()), &what).status, 429, "{api} may have 1024 tokens");
+    }
+}
+
 #[test]
 fn requests_are_counted_by_the_minute() {
     let plugin = plugin(&json!({ "requests-per-minute": 60 }));

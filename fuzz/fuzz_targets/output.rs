@@ -20,12 +20,12 @@ struct Answer(String, String, Vec<(String, String)>);
 
 fn answer(format: OutputFormat, pieces: &[&str]) -> Answer {
     let mut parser = OutputParser::new(format, TOOLS.as_slice().into());
-    let mut events = Vec::new();
-    pieces.iter().for_each(|piece| parser.push(piece, &mut events));
-    parser.finish(&mut events);
+    let mut found = Vec::new();
+    pieces.iter().for_each(|piece| parser.push(piece, &mut found));
+    parser.finish(&mut found);
     let mut answer = Answer::default();
-    for event in events {
-        match event {
+    for piece in found {
+        match piece.event {
             Event::Text(text) => answer.0.push_str(&text),
             Event::Reasoning(text) => answer.1.push_str(&text),
             Event::ToolCall(delta) => {

@@ -75,6 +75,49 @@ fn calls_a_tool_and_tells_its_result() {
 }
 
 #[test]
+fn stop_strings_leave_calls_and_reasoning_alone() {
+    let server = Server::start(&[]);
+    let client = server.client();
+    let weather = json!([{"role": "user", "content": "What is the weather in Paris?"}]);
+    for (stop, tool_choice) in [("aris", "auto"), ("\n", "required")] {
+        let called = choice(
+            &client,
+            json!({"messages": weather, "tools": [weather_tool()], "tool_choice": tool_choice, "stop": [stop]}),
+        );
+        let call = &called["message"]["tool_calls"][0]["function"];
+        assert_eq!((&call["name"], &called["finish_reason"]), (&json!("get_weather"), &json!("tool_calls")));
+        let arguments: Value = serde_json::from_str(call["arguments"].as_str().unwrap()).unwrap();
+        assert_eq!(arguments, json!({"city": "Paris"}));
+    }
+
+    let question = json!([{"role": "user", "content": "What is the capital of France?"}]);
+    let thinking =
+        json!({"messages": question, "chat_template_kwargs": {"enable_thinking": true}, "stop": ["\n\n"]});
+    let thought = choice(&client, thinking);
+    assert_eq!(
+        thought["message"]["reasoning_content"].as_str().unwrap().trim(),
+        "The capital of France: Paris."
+    );
+    assert_eq!(thought["message"]["content"].as_str().unwrap().trim(), "The capital of France is Paris.");
+
+    let tool = weather_tool()["function"].clone();
+    let tool =
+        json!({"name": tool["name"], "description": tool["description"], "input_schema": tool["parameters"]});
+    let mut body = json!({"max_tokens": 200, "temperature": 0, "messages": weather, "tools": [tool], "stop_sequences": ["aris"]});
+    let message = client.post("/v1/messages", &body).json();
+    assert_eq!(message["content"][0]["input"], json!({"city": "Paris"}), "{message}");
+    assert_eq!(message["stop_reason"], "tool_use", "{message}");
+    // What is found in the text ends it.
+    body["messages"] = question;
+    let message = client.post("/v1/messages", &body).json();
+    assert_eq!(message["content"][0]["text"], "The capital of France is P", "{message}");
+    assert_eq!(
+        (&message["stop_reason"], &message["stop_sequence"]),
+        (&json!("stop_sequence"), &json!("aris"))
+    );
+}
+
+#[test]
 fn thinks_only_when_asked_to() {
     let server = Server::start(&[]);
     let client = server.client();

@@ -21,7 +21,8 @@ pub enum Event {
     /// tokens, or before the end where nothing was. The tokens of a stop string that are not shown are not among them, and
     /// the one that ends an answer only where the prompt's are asked for too.
     Logprobs(Vec<TokenLogprob>),
-    /// Answer text. Valid UTF-8 however tokens cut it; never part of a stop string.
+    /// Answer text. Valid UTF-8 however tokens cut it; never part of a stop string, which are looked for here alone: not in
+    /// reasoning, not in calls, and not in what sets these apart.
     Text(String),
     /// Reasoning text.
     Reasoning(String),
@@ -47,6 +48,9 @@ pub struct TokenLogprob {
     pub logprob: f32,
     /// The likeliest tokens in its place, likeliest first, as many as are asked for: id, bytes, log probability.
     pub top: Vec<(u32, Vec<u8>, f32)>,
+    /// Whether text or reasoning that is shown has anything of it in it. Not so special tokens, calls, and what sets these and
+    /// reasoning apart. Always true of a prompt's tokens: what of them a client sees is not the engine's to say.
+    pub shown: bool,
 }
 
 /// How likely the tokens of a prompt were.

@@ -1,15 +1,18 @@
 //! From tokens to events: the way of one row's answer.
 
+mod outlet;
+
 use std::sync::Arc;
 
 use mlx_gate_core::decoder::Scored;
 use mlx_gate_core::{EndRules, Event, FinishReason, Prepared, PromptLogprobs, ReasoningBudget, TokenLogprob};
 
-use crate::output::OutputParser;
-use crate::stop::{Released, StopStrings};
+use crate::output::{OutputParser, Piece};
+use crate::stop::StopStrings;
 use crate::text::{Beginning, Detokenizer, ModelText};
+use outlet::Outlet;
 
-/// Turns a row's tokens into events, in this order: end-of-sequence tokens, text, stop strings, output format.
+/// Turns a row's tokens into events, in this order: end-of-sequence tokens, text, output format, stop strings.
 ///
 /// It runs on the device thread, although no device is needed, because whether a row goes on depends on its text. It
 /// costs about a microsecond a token.
@@ -19,12 +22,16 @@ pub(crate) struct Answer {
     /// When they do, and what of its end is shown.
     rules: EndRules,
     detokenizer: Detokenizer,
-    stop: StopStrings,
-    /// A stop string was found: nothing behind it is shown.
-    stopped: bool,
     output: OutputParser,
-    /// Log probabilities of tokens of which nothing is shown yet.
-    logprobs: Vec<TokenLogprob>,
+    outlet: Outlet,
+    /// Bytes of text so far.
+    written: usize,
+    /// The same with those of a character that is not finished.
+    place: usize,
+    /// Bytes of text that the tokens have which are not to end the answer yet.
+    early: usize,
+    /// Empty between tokens, and kept for its allocation only.
+    pieces: Vec<Piece>,
     /// Every token is told.
     tells_tokens: bool,
     /// Whether that of the token which ends the answer is shown. Who asks how likely a prompt is has one token generated behind
@@ -40,7 +47,7 @@ pub(crate) struct Answer {
 /// Who chose a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The model: it may end the answer, and stop strings are looked for in it.
+    /// The model: it may end the answer.
     Model,
     /// The answer itself, by [`Answer::due`].
     Forced,
@@ -65,10 +72,12 @@ impl Answer {
             detokenizer: text
                 .detokenizer(beginning, prepared.format)
                 .showing_special(prepared.special_tokens),
-            stop: StopStrings::new(&prepared.stop).shown(shown),
-            stopped: false,
             output: OutputParser::new(prepared.format, Arc::clone(&prepared.tools)),
-            logprobs: Vec::new(),
+            outlet: Outlet::new(StopStrings::new(&prepared.stop).shown(shown)),
+            written: 0,
+            place: 0,
+            early: 0,
+            pieces: Vec::new(),
             tells_tokens: prepared.token_ids,
             shows_end_logprob: shown || prepared.prompt_logprobs.is_some(),
             tokens: 0,
@@ -90,31 +99,31 @@ impl Answer {
         if self.tells_tokens {
             events.push(Event::Tokens(vec![token]));
         }
-        let before = events.len();
         self.tokens += 1;
         let is_end = source == Source::Model && self.ends.contains(&token);
-        if !is_end || self.shows_end_logprob {
-            self.logprobs.extend(scored.map(|scored| self.logprob(token, scored)));
+        let mut text = String::new();
+        if !is_end || self.rules.shown {
+            self.detokenizer.push(token, &mut text);
+        }
+        self.written += text.len();
+        if self.tokens <= self.rules.min_tokens {
+            self.early = self.written;
+        }
+        let behind = self.written + self.detokenizer.unfinished();
+        let bytes = std::mem::replace(&mut self.place, behind)..behind;
+        if let Some(scored) = scored.filter(|_| !is_end || self.shows_end_logprob) {
+            self.outlet.take_logprob(bytes, self.logprob(token, scored));
         }
         if is_end && !self.rules.shown {
             return true;
         }
-        let mut text = String::new();
-        self.detokenizer.push(token, &mut text);
-        let released = match source {
-            Source::Model if self.tokens > self.rules.min_tokens => self.stop.push(&text),
-            Source::Model => Released { text: self.stop.push_early(&text), stopped: false },
-            Source::Forced => Released { text: self.stop.pass(&text), stopped: false },
-        };
         let reasoning = self.output.in_reasoning();
-        self.output.push(&released.text, events);
+        self.output.push(&text, &mut self.pieces);
         // The tags are not reasoning themselves, so both sides of the token have to be inside.
         if reasoning && self.output.in_reasoning() {
             self.reasoning_tokens += 1;
         }
-        self.show_logprobs(before, events);
-        self.stopped = released.stopped;
-        is_end || released.stopped
+        self.outlet.push(&mut self.pieces, self.early, events) || is_end
     }
 
     /// Tokens that have to come next, because the reasoning has spent its budget. They are given once.
@@ -122,7 +131,8 @@ impl Answer {
     /// A character that tokens have cut is waited for: what follows half of one would not be read as what it is.
     pub(crate) fn due(&mut self) -> &[u32] {
         let Some(ReasoningBudget { tokens, endings }) = &self.budget else { return &[] };
-        if !self.output.in_reasoning() || self.reasoning_tokens < *tokens || !self.detokenizer.is_whole() {
+        if !self.output.in_reasoning() || self.reasoning_tokens < *tokens || self.detokenizer.unfinished() > 0
+        {
             return &[];
         }
         let ending = endings.get(self.cut).or(endings.last());
@@ -132,41 +142,25 @@ impl Answer {
 
     /// Appends what was held back and says how the answer ended.
     pub(crate) fn finish(&mut self, ending: Ending, events: &mut Vec<Event>) -> FinishReason {
-        let before = events.len();
-        if !self.stopped {
-            let mut text = String::new();
-            self.detokenizer.finish(&mut text);
-            let mut released = self.stop.push(&text);
-            if !released.stopped {
-                released.text.push_str(&self.stop.finish());
-            }
-            self.output.push(&released.text, events);
-        }
-        self.output.finish(events);
-        self.show_logprobs(before, events);
-        // What is left showed nothing: tags, or the beginning of a stop string, which is not to be shown.
-        if !self.stopped && !self.logprobs.is_empty() {
-            events.push(Event::Logprobs(std::mem::take(&mut self.logprobs)));
-        }
+        let mut text = String::new();
+        self.detokenizer.finish(&mut text);
+        self.output.push(&text, &mut self.pieces);
+        self.output.finish(&mut self.pieces);
+        // What the parser held back may hold a stop string too, whatever made an end to it.
+        let stopped = self.outlet.push(&mut self.pieces, self.early, events);
+        self.outlet.finish(events);
         match ending {
             // A call that ran into the limit may be half of one, so clients have to learn that it was cut.
-            Ending::Length => FinishReason::Length,
-            Ending::Stop if self.output.has_calls() => FinishReason::ToolCalls,
-            Ending::Stop => FinishReason::Stop,
-        }
-    }
-
-    /// Puts the log probabilities that wait in front of the pieces from `before` on, if there are any.
-    fn show_logprobs(&mut self, before: usize, events: &mut Vec<Event>) {
-        if !self.logprobs.is_empty() && events.len() > before {
-            events.insert(before, Event::Logprobs(std::mem::take(&mut self.logprobs)));
+            Ending::Length if !stopped => FinishReason::Length,
+            _ if self.outlet.has_calls() => FinishReason::ToolCalls,
+            _ => FinishReason::Stop,
         }
     }
 
     fn logprob(&self, token: u32, scored: Scored) -> TokenLogprob {
         let top =
             scored.top.into_iter().map(|(token, logprob)| (token, self.bytes(token), logprob)).collect();
-        TokenLogprob { token, bytes: self.bytes(token), logprob: scored.logprob, top }
+        TokenLogprob { token, bytes: self.bytes(token), logprob: scored.logprob, top, shown: true }
     }
 
     fn bytes(&self, token: u32) -> Vec<u8> {
@@ -182,7 +176,7 @@ impl Answer {
 
     /// The stop string that ended the answer.
     pub(crate) fn stop_sequence(&self) -> Option<&str> {
-        self.stop.found()
+        self.outlet.stop_sequence()
     }
 
     /// Tokens generated so far, an end-of-sequence token included: it was computed like any other, and vLLM and

@@ -22,6 +22,7 @@ mod tagged;
 mod tags;
 mod tools;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use mlx_gate_core::{Event, OutputFormat};
@@ -43,6 +44,18 @@ pub struct OutputParser {
     calls: Calls,
     tools: Tools,
     ids: Ids,
+    /// Bytes of text taken so far.
+    taken: usize,
+}
+
+/// A piece of an answer.
+#[derive(Debug)]
+pub struct Piece {
+    /// Text, reasoning, or part of a call.
+    pub event: Event,
+    /// Which bytes of all that was pushed it is. A call is not cut out of the text, so those of its pieces are none, in front
+    /// of what came next of the same push.
+    pub source: Range<usize>,
 }
 
 enum Machine {
@@ -58,25 +71,52 @@ impl OutputParser {
         } else {
             Machine::Tags(Tags::new(format))
         };
-        Self { machine, calls: Calls::default(), tools: Tools::new(tools), ids: syntax::ids(format.tools) }
+        Self {
+            machine,
+            calls: Calls::default(),
+            tools: Tools::new(tools),
+            ids: syntax::ids(format.tools),
+            taken: 0,
+        }
     }
 
-    /// Takes the next piece of text and appends the events it makes certain.
-    pub fn push(&mut self, piece: &str, events: &mut Vec<Event>) {
-        let mut sink = Sink { events, calls: &mut self.calls, tools: &self.tools, ids: self.ids };
-        match &mut self.machine {
-            Machine::Tags(tags) => tags.push(piece, &mut sink),
-            Machine::Harmony(harmony) => harmony.push(piece, &mut sink),
+    /// Takes the next text and appends the pieces it makes certain.
+    pub fn push(&mut self, text: &str, pieces: &mut Vec<Piece>) {
+        self.taken += text.len();
+        let before = pieces.len();
+        let (machine, mut sink) = self.parts(pieces);
+        match machine {
+            Machine::Tags(tags) => tags.push(text, &mut sink),
+            Machine::Harmony(harmony) => harmony.push(text, &mut sink),
         }
+        self.place_calls(&mut pieces[before..]);
     }
 
     /// Appends what was held back, once no more text comes.
-    pub fn finish(&mut self, events: &mut Vec<Event>) {
-        let mut sink = Sink { events, calls: &mut self.calls, tools: &self.tools, ids: self.ids };
-        match &mut self.machine {
+    pub fn finish(&mut self, pieces: &mut Vec<Piece>) {
+        let before = pieces.len();
+        let (machine, mut sink) = self.parts(pieces);
+        match machine {
             Machine::Tags(tags) => tags.finish(&mut sink),
             Machine::Harmony(harmony) => harmony.finish(&mut sink),
         }
+        self.place_calls(&mut pieces[before..]);
+    }
+
+    /// Puts calls in front of what follows them: their readers do not know where they are in the text.
+    fn place_calls(&self, pieces: &mut [Piece]) {
+        let mut next = self.taken;
+        for Piece { event, source } in pieces.iter_mut().rev() {
+            if let Event::ToolCall(_) = event {
+                *source = next..next;
+            }
+            next = source.start;
+        }
+    }
+
+    fn parts<'a>(&'a mut self, pieces: &'a mut Vec<Piece>) -> (&'a mut Machine, Sink<'a>) {
+        let Self { machine, calls, tools, ids, taken } = self;
+        (machine, Sink { pieces, calls, tools, ids: *ids, taken: *taken })
     }
 
     /// Whether the text that comes next is reasoning, as far as can be said.
@@ -85,11 +125,6 @@ impl OutputParser {
             Machine::Tags(tags) => tags.in_reasoning(),
             Machine::Harmony(harmony) => harmony.in_reasoning(),
         }
-    }
-
-    /// Whether the answer has called a tool.
-    pub fn has_calls(&self) -> bool {
-        self.calls.count > 0
     }
 }
 

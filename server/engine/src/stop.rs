@@ -20,6 +20,8 @@ pub struct StopStrings {
 pub struct Released {
     /// Text that can be shown.
     pub text: String,
+    /// How many bytes came that are not shown: what is held back, or the stop string and what follows it.
+    pub hidden: usize,
     /// Whether a stop string was found. Nothing may be pushed after that.
     pub stopped: bool,
 }
@@ -40,7 +42,7 @@ impl StopStrings {
     /// Takes the next piece of text and gives what can be shown by now.
     pub fn push(&mut self, piece: &str) -> Released {
         if self.matchers.is_empty() {
-            return Released { text: piece.to_owned(), stopped: false };
+            return Released { text: piece.to_owned(), hidden: 0, stopped: false };
         }
         let fresh = self.held.len();
         self.held.push_str(piece);
@@ -49,8 +51,8 @@ impl StopStrings {
                 // Both the held text and the stop string are UTF-8, so where one begins in the other is a boundary.
                 let (begin, end) = (end + 1 - length, end + 1);
                 self.found = Some(self.held[begin..end].to_owned());
-                self.held.truncate(if self.shown { end } else { begin });
-                return Released { text: std::mem::take(&mut self.held), stopped: true };
+                let hidden = self.held.split_off(if self.shown { end } else { begin }).len();
+                return Released { text: std::mem::take(&mut self.held), hidden, stopped: true };
             }
         }
         self.release()
@@ -76,13 +78,7 @@ impl StopStrings {
     fn release(&mut self) -> Released {
         let open = self.matchers.iter().map(|matcher| matcher.matched).max().unwrap_or(0);
         let rest = self.held.split_off(self.held.len() - open);
-        Released { text: std::mem::replace(&mut self.held, rest), stopped: false }
-    }
-
-    /// Takes text in which no stop string is looked for, and gives it with what was held back before it.
-    pub fn pass(&mut self, piece: &str) -> String {
-        self.matchers.iter_mut().for_each(|matcher| matcher.matched = 0);
-        std::mem::take(&mut self.held) + piece
+        Released { text: std::mem::replace(&mut self.held, rest), hidden: open, stopped: false }
     }
 
     /// The stop string that was found.
@@ -90,8 +86,10 @@ impl StopStrings {
         self.found.as_deref()
     }
 
-    /// Gives what was held back, once no more text comes.
+    /// Gives what was held back, once the text ends. What is pushed after that is another text, and no stop string begins
+    /// in one and ends in the other.
     pub fn finish(&mut self) -> String {
+        self.matchers.iter_mut().for_each(|matcher| matcher.matched = 0);
         std::mem::take(&mut self.held)
     }
 }

@@ -86,10 +86,10 @@ impl TextLogprobs {
         lists
     }
 
-    /// Adds what is generated behind it.
+    /// Adds what is generated behind it. A token that is not in the text takes no room.
     pub(crate) fn extend(&mut self, tokens: Vec<TokenLogprob>, offset: &mut Offset) {
         for token in tokens {
-            let at = offset.advance(&token.bytes);
+            let at = offset.advance(if token.shown { &token.bytes } else { &[] });
             self.push(token, at);
         }
     }

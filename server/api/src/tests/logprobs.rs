@@ -10,7 +10,12 @@ use super::fakes::{FakeEngine, answer, app, finished, post, reasoning, started, 
 
 fn token(id: u32, bytes: &[u8], logprob: f32, top: &[(u32, &[u8], f32)]) -> TokenLogprob {
     let top = top.iter().map(|(id, bytes, logprob)| (*id, bytes.to_vec(), *logprob)).collect();
-    TokenLogprob { token: id, bytes: bytes.to_vec(), logprob, top }
+    TokenLogprob { token: id, bytes: bytes.to_vec(), logprob, top, shown: true }
+}
+
+/// A token that shows nothing.
+fn unseen(id: u32, bytes: &[u8], logprob: f32) -> TokenLogprob {
+    TokenLogprob { shown: false, ..token(id, bytes, logprob, &[]) }
 }
 
 /// "hé", of three tokens, and a tag that shows nothing.
@@ -18,7 +23,7 @@ fn said() -> Vec<Event> {
     let h = token(1, b"h", -0.5, &[(2, b"H", -0.25), (1, b"h", -0.5)]);
     let first = token(3, b"\xc3", f32::NEG_INFINITY, &[(9, b"x", 0.0)]);
     let second = token(4, b"\xa9", -1.0, &[(4, b"\xa9", -1.0)]);
-    let tag = token(5, b"</t>", -2.0, &[]);
+    let tag = unseen(5, b"</t>", -2.0);
     vec![
         started(),
         Event::Logprobs(vec![h]),
@@ -141,6 +146,21 @@ async fn a_streamed_completion_goes_on_counting() {
         parts,
         [(&json!("h"), &json!([0])), (&json!("é"), &json!([1, 1])), (&json!(""), &json!([2])),]
     );
+}
+
+#[tokio::test]
+async fn what_is_not_in_the_text_of_a_completion_takes_no_room_in_it() {
+    let special = |id| unseen(id, b"<|im_start|>", -0.5);
+    let said = vec![
+        started(),
+        Event::Logprobs(vec![special(1), special(2), token(3, "é".as_bytes(), -1.0, &[])]),
+        text("é"),
+        Event::Logprobs(vec![special(4), special(5)]),
+        finished(FinishReason::Length),
+    ];
+    let (body, _) = ask("/v1/completions", said, json!({})).await;
+    let answered: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(answered["choices"][0]["logprobs"]["text_offset"], json!([0, 0, 0, 1, 1]));
 }
 
 /// "<s>Aé" as a prompt, and one token behind it.

@@ -6,8 +6,9 @@
 //! analysis channel is reasoning, what goes to a recipient is a call, everything else is the answer. Messages of the same
 //! kind that follow one another are set apart by a line break, which is all that is added to a text here.
 
-use mlx_gate_core::{Event, OutputFormat, ReasoningSyntax, ToolSyntax};
+use mlx_gate_core::{OutputFormat, ReasoningSyntax, ToolSyntax};
 
+use super::Piece;
 use super::json::up_to;
 use super::pending::{Kind, Pending, first_of};
 use super::reader::{Cursor, Mark, Progress, Sink};
@@ -82,9 +83,9 @@ impl Harmony {
         match &mut self.place {
             Place::Text(kind) => {
                 let kind = *kind;
-                self.show(length, kind, sink.events);
+                self.show(length, kind, sink);
             }
-            Place::Message | Place::Header => self.show(length, Kind::Answer, sink.events),
+            Place::Message | Place::Header => self.show(length, Kind::Answer, sink),
             Place::Call { .. } => {
                 self.call(sink);
                 if let Place::Call { cursor, begun } = &mut self.place {
@@ -143,7 +144,7 @@ impl Harmony {
         if too_long || first_of(header, ENDS).is_some() {
             // Shown at once, so that it is not taken for a header again.
             self.place = Place::Text(Kind::Answer);
-            self.show(opening, Kind::Answer, sink.events);
+            self.show(opening, Kind::Answer, sink);
             return true;
         }
         if found.is_none() {
@@ -184,15 +185,15 @@ impl Harmony {
 
     fn text(&mut self, kind: Kind, sink: &mut Sink<'_>) -> bool {
         if self.text_is_bound && kind == Kind::Answer {
-            self.show(self.pending.text().len(), kind, sink.events);
+            self.show(self.pending.text().len(), kind, sink);
             return false;
         }
         let Some((at, end)) = first_of(self.pending.text(), ENDS) else {
-            self.show(self.pending.decided(ENDS), kind, sink.events);
+            self.show(self.pending.decided(ENDS), kind, sink);
             return false;
         };
         let length = self.pending.text()[..at].trim_end().len();
-        self.show(length, kind, sink.events);
+        self.show(length, kind, sink);
         self.end(end);
         true
     }
@@ -231,18 +232,19 @@ impl Harmony {
         self.place = Place::Message;
     }
 
-    fn show(&mut self, length: usize, kind: Kind, events: &mut Vec<Event>) {
-        self.set_apart(kind, length, events);
-        self.pending.show(length, kind, events);
+    fn show(&mut self, length: usize, kind: Kind, sink: &mut Sink<'_>) {
+        self.set_apart(kind, length, sink);
+        self.pending.show(length, kind, sink);
     }
 
     /// Puts a line break between a message and another one of its kind before it.
-    fn set_apart(&mut self, kind: Kind, length: usize, events: &mut Vec<Event>) {
+    fn set_apart(&mut self, kind: Kind, length: usize, sink: &mut Sink<'_>) {
         if self.pending.text()[..length].trim().is_empty() {
             return;
         }
         if self.pending.after_tag && self.last == Some(kind) {
-            events.push(kind.event("\n".to_owned()));
+            let at = sink.taken - self.pending.text().len();
+            sink.pieces.push(Piece { event: kind.event("\n".to_owned()), source: at..at });
         }
         self.last = Some(kind);
     }

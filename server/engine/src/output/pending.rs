@@ -2,6 +2,9 @@
 
 use mlx_gate_core::Event;
 
+use super::Piece;
+use super::reader::Sink;
+
 /// What a text is to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -18,7 +21,8 @@ impl Kind {
     }
 }
 
-/// Text about which nothing can be said yet: white space that may stand before a tag, or the beginning of a tag.
+/// Text about which nothing can be said yet: white space that may stand before a tag, or the beginning of a tag. It is
+/// always the end of all that has come.
 pub(super) struct Pending {
     text: String,
     /// The last thing was a tag, so white space that follows is not shown.
@@ -49,7 +53,7 @@ impl Pending {
     }
 
     /// Shows the first `length` bytes; whether that was anything.
-    pub(super) fn show(&mut self, length: usize, kind: Kind, events: &mut Vec<Event>) -> bool {
+    pub(super) fn show(&mut self, length: usize, kind: Kind, sink: &mut Sink<'_>) -> bool {
         let rest = self.text.split_off(length);
         let mut text = std::mem::replace(&mut self.text, rest);
         if self.after_tag {
@@ -59,7 +63,8 @@ impl Pending {
             return false;
         }
         self.after_tag = false;
-        events.push(kind.event(text));
+        let end = sink.taken - self.text.len();
+        sink.pieces.push(Piece { source: end - text.len()..end, event: kind.event(text) });
         true
     }
 

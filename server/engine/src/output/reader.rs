@@ -4,6 +4,7 @@ use mlx_gate_core::{Event, ToolCallDelta};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 
+use super::Piece;
 use super::pending::open_tag;
 use super::tools::Tools;
 
@@ -174,12 +175,14 @@ pub(super) enum Ids {
     Mistral,
 }
 
-/// Where a reader's calls go.
+/// Where the pieces of an answer go.
 pub(super) struct Sink<'a> {
-    pub(super) events: &'a mut Vec<Event>,
+    pub(super) pieces: &'a mut Vec<Piece>,
     pub(super) calls: &'a mut Calls,
     pub(super) tools: &'a Tools,
     pub(super) ids: Ids,
+    /// Bytes of text that the parser has taken.
+    pub(super) taken: usize,
 }
 
 impl Sink<'_> {
@@ -192,7 +195,7 @@ impl Sink<'_> {
     pub(super) fn open_as(&mut self, id: String, name: &str) {
         let opening = Some((id, name.to_owned()));
         let delta = ToolCallDelta { index: self.calls.count, opening, arguments: String::new() };
-        self.events.push(Event::ToolCall(delta));
+        self.push_call(delta);
         self.calls.count += 1;
         self.calls.open = true;
         self.calls.has_arguments = false;
@@ -205,15 +208,16 @@ impl Sink<'_> {
         }
         self.calls.has_arguments = true;
         let index = self.calls.count.saturating_sub(1);
-        match self.events.last_mut() {
+        match self.pieces.last_mut().map(|piece| &mut piece.event) {
             Some(Event::ToolCall(last)) if last.opening.is_none() && last.index == index => {
                 last.arguments.push_str(text);
             }
-            _ => {
-                let delta = ToolCallDelta { index, opening: None, arguments: text.to_owned() };
-                self.events.push(Event::ToolCall(delta));
-            }
+            _ => self.push_call(ToolCallDelta { index, opening: None, arguments: text.to_owned() }),
         }
+    }
+
+    fn push_call(&mut self, delta: ToolCallDelta) {
+        self.pieces.push(Piece { event: Event::ToolCall(delta), source: self.taken..self.taken });
     }
 
     /// Ends the open call.

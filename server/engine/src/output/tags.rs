@@ -80,12 +80,12 @@ impl Tags {
             } else {
                 let Block { before, mark, cursor, .. } = block;
                 self.pending.replace(before + mark + &cursor.into_unsettled());
-                self.pending.show(self.pending.text().len(), kind, sink.events);
+                self.pending.show(self.pending.text().len(), kind, sink);
                 return;
             }
             self.pending.after_tag = true;
         }
-        self.pending.show(self.pending.text().len(), kind, sink.events);
+        self.pending.show(self.pending.text().len(), kind, sink);
     }
 
     pub(super) fn in_reasoning(&self) -> bool {
@@ -193,9 +193,9 @@ impl Tags {
         } else {
             // The mark is text, so it is shown at once; what follows is looked at again for other tags.
             self.begun = true;
-            self.pending.replace(block.before + block.mark);
-            self.show(self.pending.text().len(), sink);
-            self.pending.replace(block.cursor.into_unsettled());
+            let length = block.before.len() + block.mark.len();
+            self.pending.replace(block.before + block.mark + &block.cursor.into_unsettled());
+            self.show(length, sink);
         }
         Step::Again
     }
@@ -212,11 +212,11 @@ impl Tags {
         }
         let Some((at, tag)) = first_of(self.pending.text(), &[close]) else {
             let decided = self.pending.decided(&[close, open]);
-            self.pending.show(decided, Kind::Reasoning, sink.events);
+            self.pending.show(decided, Kind::Reasoning, sink);
             return Step::NeedsText;
         };
         let shown = self.pending.text()[..at].trim_end().len();
-        self.pending.show(shown, Kind::Reasoning, sink.events);
+        self.pending.show(shown, Kind::Reasoning, sink);
         self.pending.take_tag(tag);
         self.state = State::Answer;
         self.pending.after_tag = true;
@@ -224,7 +224,7 @@ impl Tags {
     }
 
     fn show(&mut self, length: usize, sink: &mut Sink<'_>) {
-        if self.pending.show(length, Kind::Answer, sink.events) {
+        if self.pending.show(length, Kind::Answer, sink) {
             self.untouched = false;
         }
     }

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use serde_json::Value;
 
-use super::OutputParser;
+use super::{OutputParser, Piece};
 
 const ALL: OutputFormat = OutputFormat {
     tools: Some(ToolSyntax::Hermes),
@@ -33,20 +33,26 @@ fn answer(format: OutputFormat, pieces: &[&str]) -> Answer {
 
 fn answer_with(format: OutputFormat, tools: &Arc<[Value]>, pieces: &[&str]) -> Answer {
     let mut parser = OutputParser::new(format, Arc::clone(tools));
-    let mut events = Vec::new();
+    let mut found = Vec::new();
     for piece in pieces {
-        parser.push(piece, &mut events);
+        parser.push(piece, &mut found);
     }
-    parser.finish(&mut events);
-    let answer = collect(&events);
-    assert_eq!(parser.has_calls(), !answer.calls.is_empty());
-    answer
+    parser.finish(&mut found);
+    let (text, mut at) = (pieces.concat(), 0);
+    for Piece { event, source } in &found {
+        let (Event::Text(shown) | Event::Reasoning(shown)) = event else { continue };
+        assert!(source.start >= at, "out of order: {found:?}");
+        at = source.end;
+        // What sets messages of the same kind apart is nowhere in the text.
+        assert_eq!(shown, if source.is_empty() { "\n" } else { &text[source.clone()] });
+    }
+    collect(&found)
 }
 
-fn collect(events: &[Event]) -> Answer {
+fn collect(pieces: &[Piece]) -> Answer {
     let mut answer = Answer::default();
-    for event in events {
-        match event {
+    for piece in pieces {
+        match &piece.event {
             Event::Text(text) => answer.text.push_str(text),
             Event::Reasoning(text) => answer.reasoning.push_str(text),
             Event::ToolCall(delta) => {

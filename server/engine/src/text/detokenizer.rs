@@ -77,9 +77,9 @@ impl Detokenizer {
         self.pending.drain(..certain);
     }
 
-    /// Whether the text ends with a whole character, as far as can be said.
-    pub fn is_whole(&self) -> bool {
-        self.pending.is_empty()
+    /// How many bytes of an unfinished character wait for the next token.
+    pub fn unfinished(&self) -> usize {
+        self.pending.len()
     }
 
     /// What a token stands for wherever it is: a special one's name, and nothing for an unknown id.

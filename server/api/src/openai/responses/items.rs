@@ -65,7 +65,11 @@ impl Items {
                 let (namespace, name) = self.namespaces.split(name);
                 self.grow(&arguments, Kind::Call { index, call_id, namespace, name }, &mut tell);
             }
-            Event::Logprobs(tokens) => self.logprobs.extend(tokens.into_iter().map(ChatToken::from)),
+            // Special tokens, and what ends reasoning, are not in the text.
+            Event::Logprobs(tokens) => {
+                let shown = tokens.into_iter().filter(|token| token.shown);
+                self.logprobs.extend(shown.map(ChatToken::from));
+            }
             Event::Finished(finished) => {
                 self.close(&mut tell);
                 return Some(finished);

@@ -147,6 +147,7 @@ async fn log_probabilities_come_with_their_text() {
         bytes: text.as_bytes().to_vec(),
         logprob,
         top: vec![(7, text.as_bytes().to_vec(), logprob)],
+        shown: text != "</think>",
     };
     let wire = |text: &str, logprob: f32| {
         let bytes = text.as_bytes();
@@ -158,7 +159,7 @@ async fn log_probabilities_come_with_their_text() {
     let engine = FakeEngine::says(vec![
         Event::Logprobs(vec![token("hm", -3.0)]),
         reasoning("hm"),
-        Event::Logprobs(vec![token("H", -1.0), token("i", -0.5)]),
+        Event::Logprobs(vec![token("</think>", -0.1), token("H", -1.0), token("i", -0.5)]),
         text("Hi"),
         Event::Logprobs(vec![token("!", -2.0)]),
         text("!"),

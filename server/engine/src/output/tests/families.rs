@@ -154,9 +154,9 @@ fn arguments_stream() {
 fn ids_are_what_the_familys_template_takes() {
     let ids = |family: ToolSyntax, text: &str| {
         let format = OutputFormat { tools: Some(family), ..OutputFormat::default() };
-        let mut events = Vec::new();
-        OutputParser::new(format, tools()).push(text, &mut events);
-        let ids = events.into_iter().filter_map(|event| match event {
+        let mut pieces = Vec::new();
+        OutputParser::new(format, tools()).push(text, &mut pieces);
+        let ids = pieces.into_iter().filter_map(|piece| match piece.event {
             mlx_gate_core::Event::ToolCall(delta) => delta.opening.map(|(id, _)| id),
             _ => None,
         });

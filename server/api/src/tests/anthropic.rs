@@ -76,7 +76,8 @@ async fn every_end_has_its_reason() {
         (stopped_by("END"), "stop_sequence", json!("END")),
     ] {
         for stream in [false, true] {
-            let app = app(&FakeEngine::says(vec![text("Hi"), end.clone()]));
+            let said = if reason == "tool_use" { call(0, Some(("call_1", "f")), "{}") } else { text("Hi") };
+            let app = app(&FakeEngine::says(vec![said, end.clone()]));
             let answered = answer(&app, post(MESSAGES, &ask(&json!({ "stream": stream })))).await;
             let told = if stream {
                 let events = streams::events(&answered.body);
@@ -98,8 +99,30 @@ async fn a_call_that_breaks_off_is_text() {
         finished(FinishReason::Length),
     ]);
     let answered = answer(&app(&engine), post(MESSAGES, &ask(&json!({})))).await.json();
-    assert_eq!(answered["content"], json!([{ "type": "text", "text": "{\"path\":\"/tm" }]));
+    assert_eq!(answered["content"], json!([{ "type": "text", "text": "remove {\"path\":\"/tm" }]));
     assert_eq!(answered["stop_reason"], "max_tokens");
+}
+
+#[tokio::test]
+async fn a_call_whose_arguments_are_no_object_is_text_and_no_reason_to_wait_for_a_result() {
+    let whole = |arguments: &'static str| call(0, Some(("call_1", "get_weather")), arguments);
+    let text_of = |arguments: &str| json!([{ "type": "text", "text": format!("get_weather {arguments}") }]);
+    for arguments in ["Paris", "[\"Paris\"]", "{\"city\": Paris}"] {
+        let engine = FakeEngine::says(vec![whole(arguments), finished(FinishReason::ToolCalls)]);
+        let answered = answer(&app(&engine), post(MESSAGES, &ask(&json!({})))).await.json();
+        assert_eq!(answered["content"], text_of(arguments));
+        assert_eq!(answered["stop_reason"], "end_turn", "{arguments}");
+    }
+    // One of them is one.
+    let engine = FakeEngine::says(vec![
+        whole("Paris"),
+        call(1, Some(("call_2", "get_time")), "{}"),
+        finished(FinishReason::ToolCalls),
+    ]);
+    let answered = answer(&app(&engine), post(MESSAGES, &ask(&json!({})))).await.json();
+    assert_eq!(answered["content"][0], text_of("Paris")[0]);
+    assert_eq!(answered["content"][1]["type"], "tool_use");
+    assert_eq!(answered["stop_reason"], "tool_use");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use mlx_gate_core::{Event, ToolCallDelta};
 use serde_json::{Map, Value};
 
-use super::wire::{Block, Head, Message, Signature};
+use super::wire::{Block, Head, Message, Signature, ended};
 
 /// Gathers the events of an answer that does not stream.
 pub(super) struct Collected {
@@ -35,7 +35,9 @@ impl Collected {
             Event::Finished(finished) => {
                 let blocks = std::mem::take(&mut self.blocks);
                 let blocks = blocks.into_iter().map(|block| block.into_block(self.shows_thinking));
-                return Some(head.message(blocks.collect(), Some(finished)));
+                let content: Vec<Block> = blocks.collect();
+                let calls = content.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+                return Some(head.message(content, Some(ended(finished, calls))));
             }
             Event::Started { .. }
             | Event::PromptLogprobs(_)
@@ -72,8 +74,8 @@ impl Gathered {
             Self::Text(text) => Block::Text { text },
             Self::Call { id, name, arguments, .. } => match input(&arguments) {
                 Some(input) => Block::ToolUse { id, name, input },
-                // A call that broke off in the middle of its arguments is none that anybody should carry out.
-                None => Block::Text { text: arguments },
+                // A call that broke off, or whose arguments are no object, is none that anybody should carry out.
+                None => Block::Text { text: format!("{name} {arguments}") },
             },
         }
     }
@@ -81,5 +83,5 @@ impl Gathered {
 
 /// A call's arguments as an object.
 fn input(arguments: &str) -> Option<Map<String, Value>> {
-    if arguments.is_empty() { Some(Map::new()) } else { serde_json::from_str(arguments).ok() }
+    if arguments.trim().is_empty() { Some(Map::new()) } else { serde_json::from_str(arguments).ok() }
 }

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Map;
 
-use super::wire::{Block, End, Head, Message, Signature, Totals};
+use super::wire::{Block, End, Head, Message, Signature, Totals, ended};
 use crate::anthropic::error;
 use crate::error::Answer;
 use crate::sse::{self, Encoder};
@@ -21,6 +21,10 @@ pub(super) struct Events {
     open: Option<Open>,
     /// Blocks begun so far.
     blocks: u32,
+    /// A call of which nothing is known but index, id and name.
+    announced: Option<(u32, String, String)>,
+    /// Whether a block was a call.
+    calls: bool,
     signature: Signature,
 }
 
@@ -30,6 +34,8 @@ enum Open {
     Text,
     /// The call of this index.
     Call(u32),
+    /// The call of this index, which is none: its arguments are no object.
+    Failed(u32),
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -66,6 +72,8 @@ impl Events {
             started: false,
             open: None,
             blocks: 0,
+            announced: None,
+            calls: false,
             signature: Signature::default(),
         }
     }
@@ -105,18 +113,43 @@ impl Events {
         write(out, &Wire::ContentBlockDelta { index: self.blocks.saturating_sub(1), delta });
     }
 
+    /// A call's block begins with its arguments, because those that do not begin as an object become text, as in a whole
+    /// message. What goes wrong later than that cannot be taken back.
     fn call(&mut self, delta: ToolCallDelta, out: &mut Vec<u8>) {
-        if let Some((id, name)) = delta.opening {
-            self.open(Open::Call(delta.index), || Block::ToolUse { id, name, input: Map::new() }, out);
+        let ToolCallDelta { index, opening, arguments } = delta;
+        if let Some((id, name)) = opening {
+            self.begin_call(out);
+            self.announced = Some((index, id, name));
         }
-        if !delta.arguments.is_empty() {
-            self.delta(Delta::InputJson { partial_json: delta.arguments }, out);
+        match arguments.trim_start().bytes().next() {
+            None if self.announced.is_some() => return,
+            None | Some(b'{') => self.begin_call(out),
+            Some(_) => {
+                if let Some((index, _, name)) = self.announced.take() {
+                    self.open(Open::Failed(index), || Block::Text { text: String::new() }, out);
+                    self.delta(Delta::Text { text: name + " " }, out);
+                }
+            }
+        }
+        if let Some(Open::Failed(_)) = self.open {
+            self.delta(Delta::Text { text: arguments }, out);
+        } else if !arguments.is_empty() {
+            self.delta(Delta::InputJson { partial_json: arguments }, out);
+        }
+    }
+
+    /// Begins the block of the call that is announced, if one is.
+    fn begin_call(&mut self, out: &mut Vec<u8>) {
+        if let Some((index, id, name)) = self.announced.take() {
+            self.calls = true;
+            self.open(Open::Call(index), || Block::ToolUse { id, name, input: Map::new() }, out);
         }
     }
 
     fn finish(&mut self, finished: Finished, out: &mut Vec<u8>) {
         self.close(out);
         let usage = finished.usage.into();
+        let finished = ended(finished, self.calls);
         write(out, &Wire::MessageDelta { delta: Some(finished).into(), usage });
         write(out, &Wire::MessageStop);
     }
@@ -125,6 +158,9 @@ impl Events {
 impl Encoder for Events {
     fn event(&mut self, _choice: u32, event: Event, out: &mut Vec<u8>) {
         self.start(out);
+        if matches!(event, Event::Text(_) | Event::Reasoning(_) | Event::Finished(_)) {
+            self.begin_call(out);
+        }
         match event {
             Event::Reasoning(thinking) => {
                 let empty = || Block::Thinking { thinking: String::new(), signature: String::new() };

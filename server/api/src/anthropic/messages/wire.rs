@@ -64,6 +64,15 @@ pub(super) struct End {
     stop_sequence: Option<String>,
 }
 
+/// The end of a message of which no block may be a call, whatever the parser announced: clients that are told of a call
+/// carry one out.
+pub(super) fn ended(finished: Finished, calls: bool) -> Finished {
+    match finished.reason {
+        FinishReason::ToolCalls if !calls => Finished { reason: FinishReason::Stop, ..finished },
+        _ => finished,
+    }
+}
+
 impl From<Option<Finished>> for End {
     fn from(finished: Option<Finished>) -> Self {
         let Some(Finished { reason, stop_sequence, .. }) = finished else { return Self::default() };

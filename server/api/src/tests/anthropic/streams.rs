@@ -102,6 +102,44 @@ data: {{"type":"message_stop"}}
     assert_eq!(stable(&answered.body), expected);
 }
 
+/// The texts, a call as its name, and the reason of the end.
+fn told(body: &str) -> (Vec<String>, Value) {
+    let all = events(body);
+    let piece = |(_, data): &(String, Value)| {
+        let delta = &data["delta"];
+        let text = delta["text"].as_str().or(delta["partial_json"].as_str());
+        text.or(data["content_block"]["name"].as_str()).map(str::to_owned)
+    };
+    (all.iter().filter_map(piece).collect(), all[all.len() - 2].1["delta"]["stop_reason"].clone())
+}
+
+#[tokio::test]
+async fn a_call_whose_arguments_do_not_begin_as_an_object_streams_as_text() {
+    for (said, pieces, reason) in [
+        (
+            vec![call(0, Some(("call_1", "f")), ""), call(0, None, "Par"), call(0, None, "{is")],
+            vec!["f ", "Par", "{is"],
+            "end_turn",
+        ),
+        (
+            vec![
+                call(0, Some(("call_1", "f")), "x"),
+                call(1, Some(("call_2", "g")), " "),
+                call(1, None, "{"),
+            ],
+            vec!["f ", "x", "g", "{"],
+            "tool_use",
+        ),
+        // Nothing is known of its arguments, so it has none.
+        (vec![call(0, Some(("call_1", "f")), ""), text("Hi")], vec!["f", "Hi"], "tool_use"),
+    ] {
+        let engine = FakeEngine::says([said, vec![finished(FinishReason::ToolCalls)]].concat());
+        let answered = answer(&app(&engine), post(MESSAGES, &ask(&json!({ "stream": true })))).await;
+        let pieces = pieces.into_iter().map(str::to_owned).collect();
+        assert_eq!(told(&answered.body), (pieces, json!(reason)), "{}", answered.body);
+    }
+}
+
 #[tokio::test]
 async fn thinking_that_is_not_to_be_shown_leaves_its_signature() {
     let thinking = json!({ "type": "adaptive", "display": "omitted" });

@@ -108,6 +108,19 @@ fn token_of_tag(tag: &'static str) -> impl Iterator<Item = &'static str> {
     [Some(tag), tag.strip_suffix("thought")].into_iter().flatten()
 }
 
+/// Whether a text that was cut behind a call may have been about to become a mark of the family's.
+pub(super) fn begins_mark(syntax: ToolSyntax, text: &str) -> bool {
+    let text = text.trim_start();
+    // Tags that are never special tokens.
+    let others: &[&str] = match syntax {
+        ToolSyntax::MiniMaxM2 => &["<invoke name=\"", "</invoke>", "<parameter name=\""],
+        ToolSyntax::ToolCode => &["```"],
+        _ => &[],
+    };
+    let mut marks = marks(syntax).iter().chain(inner_marks(syntax)).chain(others);
+    !text.is_empty() && marks.any(|mark| mark.starts_with(text))
+}
+
 /// Marks inside of a block of calls that may be special tokens.
 const fn inner_marks(syntax: ToolSyntax) -> &'static [&'static str] {
     match syntax {

@@ -84,6 +84,9 @@ impl Tags {
                 return;
             }
             self.pending.after_tag = true;
+            if self.tools.is_some_and(|tools| syntax::begins_mark(tools, self.pending.text())) {
+                self.pending.take();
+            }
         }
         self.pending.show(self.pending.text().len(), kind, sink);
     }

@@ -198,7 +198,8 @@ fn a_call_cut_short_is_never_lost() {
         "",
         &[("f", "{\"a\": \"Par")],
     );
-    check(ALL, "<tool_call>{\"name\": \"f\"}</tool", "</tool", "", &[("f", "{}")]);
+    check(ALL, "<tool_call>{\"name\": \"f\"}</tool", "", "", &[("f", "{}")]);
+    check(ALL, "<tool_call>{\"name\": \"f\"}\n</tools", "</tools", "", &[("f", "{}")]);
     check(ALL, "text <tool_c", "text <tool_c", "", &[]);
 }
 

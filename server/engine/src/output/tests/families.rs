@@ -121,6 +121,38 @@ fn every_family_has_two_calls_or_more() {
 }
 
 #[test]
+fn a_call_that_is_cut_inside_the_marks_that_close_it_leaves_no_text() {
+    for (family, call, closing) in [
+        (ToolSyntax::Hermes, "<tool_call>{\"name\": \"f\", \"arguments\": {}}", "\n</tool_call>"),
+        (ToolSyntax::Qwen3Coder, "<function=f><parameter=a>1</parameter>", "\n</function>\n</tool_call>"),
+        (ToolSyntax::Glm, "<tool_call>f\n<arg_key>a</arg_key><arg_value>1</arg_value>", "\n</tool_call>"),
+        (
+            ToolSyntax::MiniMaxM2,
+            "<minimax:tool_call>\n<invoke name=\"f\">\n<parameter name=\"a\">1</parameter>",
+            "\n</invoke>\n</minimax:tool_call>",
+        ),
+        (
+            ToolSyntax::DeepSeekV31,
+            "<｜tool▁call▁begin｜>f<｜tool▁sep｜>{}",
+            "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        ),
+        (
+            ToolSyntax::KimiK2,
+            "<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{}",
+            "<|tool_call_end|>",
+        ),
+        (ToolSyntax::Gemma4, "<|tool_call>call:f{a:1}", "<tool_call|>"),
+        (ToolSyntax::ToolCode, "```tool_code\nf(a=1)", "\n```"),
+    ] {
+        let format = OutputFormat { tools: Some(family), ..OutputFormat::default() };
+        for (at, _) in closing.char_indices().chain([(closing.len(), ' ')]) {
+            let read = answer_with(format, &tools(), &[call, &closing[..at]]);
+            assert_eq!((read.text.as_str(), read.calls.len()), ("", 1), "{call}{}", &closing[..at]);
+        }
+    }
+}
+
+#[test]
 fn arguments_stream() {
     let so_far = |family: ToolSyntax, text: &str| {
         let format = OutputFormat { tools: Some(family), ..OutputFormat::default() };

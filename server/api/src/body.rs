@@ -1,11 +1,19 @@
 //! Reading a request's body, within limits of size and time.
 
-use axum::body::{Body, Bytes};
+use std::io;
+use std::pin::Pin;
+
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
+use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use futures_util::TryStreamExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
+use tokio_util::io::StreamReader;
 
 use crate::Config;
 use crate::error::Error;
@@ -58,24 +66,73 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Error> {
+/// A coding in which a body comes (RFC 9110, section 8.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Identity,
+    Gzip,
+    Brotli,
+}
+
+impl Coding {
+    /// What the head announces: one of those in which answers go out, or none.
+    fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        let values = headers.get_all(CONTENT_ENCODING).iter();
+        let text = values.map(|value| value.to_str().unwrap_or("not readable")).collect::<Vec<_>>().join(",");
+        let named = |name: &&str| !name.is_empty() && !name.eq_ignore_ascii_case("identity");
+        let names: Vec<&str> = text.split(',').map(str::trim).filter(named).collect();
+        match names[..] {
+            [] => Ok(Self::Identity),
+            [name] if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
+                Ok(Self::Gzip)
+            }
+            [name] if name.eq_ignore_ascii_case("br") => Ok(Self::Brotli),
+            _ => Err(Error::ContentEncoding { found: text.chars().take(100).collect() }),
+        }
+    }
+
+    /// What such a body was before it was coded.
+    fn decoded(self, body: Body, limit: usize) -> Pin<Box<dyn AsyncRead + Send>> {
+        // Bounded itself too: it may decode to nothing for ever.
+        let stream = Limited::new(body, limit).into_data_stream().map_err(io::Error::other);
+        let reader = StreamReader::new(stream);
+        match self {
+            Self::Identity => Box::pin(reader),
+            Self::Gzip => {
+                let mut decoder = GzipDecoder::new(reader);
+                decoder.multiple_members(true);
+                Box::pin(decoder)
+            }
+            Self::Brotli => Box::pin(BrotliDecoder::new(reader)),
+        }
+    }
+}
+
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, Error> {
+    let coding = Coding::of(headers)?;
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
     if announced > limit as u64 {
         return Err(Error::BodyTooLarge { limit });
     }
-    let mut body = Limited::new(body, limit);
+    let mut body = coding.decoded(body, limit);
     let mut bytes = Vec::with_capacity(announced as usize);
-    while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => {
-                if let Ok(data) = frame.into_data() {
-                    bytes.extend_from_slice(&data);
-                }
-            }
-            Err(error) if error.is::<LengthLimitError>() => return Err(Error::BodyTooLarge { limit }),
-            Err(_) => return Err(Error::BodyBroken),
+    // A small body may decode to a large one, which is refused as soon as it is.
+    while body.read_buf(&mut bytes).await.map_err(|error| broken(&error, limit))? > 0 {
+        if bytes.len() > limit {
+            return Err(Error::BodyTooLarge { limit });
         }
+        // It may do so without ever waiting for its sender.
+        consume_budget().await;
     }
-    Ok(bytes.into())
+    Ok(bytes)
+}
+
+/// Why a body cannot be read on: what it comes from has broken, or it is not coded as it says.
+fn broken(error: &io::Error, limit: usize) -> Error {
+    match error.get_ref() {
+        Some(cause) if cause.is::<LengthLimitError>() => Error::BodyTooLarge { limit },
+        Some(cause) if cause.is::<axum::Error>() => Error::BodyBroken,
+        _ => Error::BodyNotDecoded,
+    }
 }

@@ -4,13 +4,16 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
-use axum::http::header::{CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use mlx_gate_core::{Denial, Dialect, EngineError, Phase, Refusal};
 
 use crate::log::Record;
 use crate::{anthropic, openai};
+
+/// In what codings a body may come.
+const CODINGS: &str = "gzip, br";
 
 /// Why a request is not answered. Texts here are shown to clients; causes are only logged.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +32,12 @@ pub(crate) enum Error {
         "the request body holds more arrays, objects and values than fit into {limit} bytes of this server's memory"
     )]
     BodyTooManyValues { limit: usize },
+    #[error("the content-encoding is `{found}`; send the body as it is, or in one of {CODINGS}")]
+    ContentEncoding { found: String },
+    #[error(
+        "the request body cannot be decoded: it is not what its content-encoding says, or not all of it is there"
+    )]
+    BodyNotDecoded,
     #[error("the request body is larger than this server's limit of {limit} bytes")]
     BodyTooLarge { limit: usize },
     #[error("the request body did not arrive within {} s", .limit.as_secs_f64())]
@@ -111,6 +120,12 @@ impl Error {
             Self::BodyTooLarge { .. } | Self::BodyTooManyValues { .. } => {
                 invalid(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large")
             }
+            Self::ContentEncoding { .. } => {
+                invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding")
+                    // RFC 9110, section 15.5.16.
+                    .with(ACCEPT_ENCODING, HeaderValue::from_static(CODINGS))
+            }
+            Self::BodyNotDecoded => invalid(StatusCode::BAD_REQUEST, "invalid_content_encoding"),
             Self::BodyTimeout { .. } => invalid(StatusCode::REQUEST_TIMEOUT, "body_timeout").closing(),
             Self::BodyBroken => invalid(StatusCode::BAD_REQUEST, "incomplete_body").closing(),
             Self::NotJson(_) => invalid(StatusCode::BAD_REQUEST, "invalid_json"),

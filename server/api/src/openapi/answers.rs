@@ -24,7 +24,7 @@ const REFUSALS: [Refusal; 9] = [
 const OF_BODIES: [Refusal; 3] = [
     ("408", "The body did not arrive in time"),
     ("413", "The body is larger than this server's limit"),
-    ("415", "The content-type is not `application/json`"),
+    ("415", "The content-type is not `application/json`, or the content-encoding neither `gzip` nor `br`"),
 ];
 
 /// Anthropic's own status.

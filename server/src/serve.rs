@@ -37,7 +37,8 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
         authenticates: gate.authenticates(),
     };
     let gate = Arc::new(gate);
-    let app = App::new(engine.clone(), gate.clone(), settings.api.clone());
+    let api = mlx_gate_api::Config { any_host: settings.allow_anonymous, ..settings.api.clone() };
+    let app = App::new(engine.clone(), gate.clone(), api);
     let ended = runtime.block_on(async {
         let signals = StopSignals::take_over().map_err(Error::System)?;
         signals::reload_at_hangup(gate.clone()).map_err(Error::System)?;

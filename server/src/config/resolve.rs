@@ -54,7 +54,6 @@ pub(super) fn resolve(
             keep_alive: Duration::from_secs(check.number(&KEEP_ALIVE, 1..=3_600)),
             max_body_bytes: check.one(&MAX_BODY, "a number of MiB, from 0.01 to 1024", mebibytes),
             cors_origins: check.many(&CORS_ORIGIN, origin),
-            any_host: check.switch(&ALLOW_ANONYMOUS),
             ..mlx_gate_api::Config::default()
         },
         engine: mlx_gate_engine::Config {

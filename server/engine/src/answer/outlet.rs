@@ -40,7 +40,9 @@ impl Outlet {
                 break;
             }
             if let Event::Text(text) = event {
-                let (front, rest) = text.split_at(early.saturating_sub(source.start).min(text.len()));
+                // A piece need not be as long as what it was read from, so the place may be inside of a character.
+                let early = text.floor_char_boundary(early.saturating_sub(source.start));
+                let (front, rest) = text.split_at(early);
                 let mut shown = if front.is_empty() { String::new() } else { self.stop.push_early(front) };
                 let released = self.stop.push(rest);
                 shown.push_str(&released.text);

@@ -28,8 +28,8 @@ pub(crate) fn give_back_at_once() {
 }
 
 /// From now on this process gets so many bytes of addresses more and no others, and so many seconds of processor time in all.
-/// What the allocator set aside when it started, up to 1 GiB, is there besides. Other systems than Linux do not say what is in
-/// use; there time is the only bound.
+/// What the allocator set aside when it started is there besides. Other systems than Linux do not say what is in use; there
+/// time is the only bound.
 pub(crate) fn limit(bytes: u64, seconds: u64) -> io::Result<()> {
     set(libc::RLIMIT_CPU, seconds)?;
     if cfg!(target_os = "linux") { set(libc::RLIMIT_AS, in_use()?.saturating_add(bytes)) } else { Ok(()) }

@@ -56,7 +56,9 @@ fn config(settings: &Settings) -> Config {
     let program = program.inspect_err(|error| {
         tracing::warn!("grammars are compiled without being tried first: where is this program? {error}");
     });
-    let trial = |program| Trial { program, arguments: vec![TRY_GRAMMAR.into()] };
+    // mimalloc sets aside 1 GiB at the start, which a limit on memory would not reach.
+    let variables = vec![("MIMALLOC_ARENA_RESERVE", "64MiB")];
+    let trial = |program| Trial { program, arguments: vec![TRY_GRAMMAR.into()], variables };
     Config { grammar_trial: program.ok().map(trial), ..settings.engine.clone() }
 }
 

@@ -20,6 +20,8 @@ pub struct Trial {
     pub program: PathBuf,
     /// What it is called with.
     pub arguments: Vec<OsString>,
+    /// What it finds in its environment, besides where libraries are.
+    pub variables: Vec<(&'static str, &'static str)>,
 }
 
 /// Variables that a program may need to find its libraries. Others stay here: there are credentials among them.
@@ -45,6 +47,7 @@ impl Trial {
             Command::new(&self.program)
                 .args(&self.arguments)
                 .env_clear()
+                .envs(self.variables.iter().copied())
                 .envs(VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
@@ -78,12 +81,16 @@ impl Drop for Running {
 }
 
 /// Compiles the grammar that is read from `input` for a vocabulary of single bytes, and forgets it. Returns when that is done,
-/// whatever came of it; what is not a grammar is an error.
+/// whatever came of it: another vocabulary may have what this one lacks. Errors are what is not a grammar, and what llguidance
+/// has given up because it was too much.
 pub fn try_grammar(input: impl Read) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let grammar: TopLevelGrammar = serde_json::from_reader(input)?;
     let factory = ParserFactory::new_simple(&ApproximateTokEnv::single_byte_env())?;
-    let compile = move || drop(compile::parser(&factory, grammar));
+    let compile = move || compile::parser(&factory, grammar).err();
     let thread = thread::Builder::new().stack_size(compile::STACK_BYTES).spawn(compile)?;
-    thread.join().map_err(|_| "compiling it panicked")?;
-    Ok(())
+    match thread.join().map_err(|_| "compiling it panicked")? {
+        // llguidance has only words for it. Should they change, the grammar is compiled again where it is wanted.
+        Some(error) if error.contains("fuel") => Err(error.into()),
+        _ => Ok(()),
+    }
 }

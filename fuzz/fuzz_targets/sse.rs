@@ -69,7 +69,8 @@ fuzz_target!(|bytes: &[u8]| {
                 events.push(Event::ToolCall(ToolCallDelta {
                     index: calls,
                     opening,
-                    arguments: piece.to_owned(),
+                    // Others than objects are text to Anthropic's clients.
+                    arguments: serde_json::json!({ "piece": piece }).to_string(),
                 }));
                 calls += 1;
             }

@@ -21,6 +21,7 @@ mod prepare;
 pub mod sampler;
 mod scheduler;
 mod served;
+mod steps;
 pub mod stop;
 pub mod text;
 

@@ -140,4 +140,4 @@ impl Matcher {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,7 +27,7 @@ const MOST_BODY: usize = 256 << 10;
 /// must not use that up.
 const WAITING: usize = 128;
 
-/// Of these, those that look for a key which a set does not have. Anybody can name such a key.
+/// Besides these, calls that look for a key which a set does not have. Anybody can name such a key.
 const SEARCHING: usize = 32;
 
 /// The key sets of one plugin, by their URL. They outlive its reloads.

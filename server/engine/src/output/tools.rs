@@ -6,12 +6,13 @@ use serde_json::Value;
 
 use super::json::quoted;
 use super::literal;
+use crate::steps::Steps;
 
 /// How many `$ref`s and alternatives of a schema are followed, one inside of another.
 const MAX_DEPTH: u32 = 8;
 
 /// How many are looked at in all, before it is taken to say nothing: this happens while an answer is written.
-const STEPS: u32 = 1000;
+const STEPS: usize = 1000;
 
 /// The tools of a request, as the client sent them.
 pub(super) struct Tools(Arc<[Value]>);
@@ -62,12 +63,13 @@ impl Types {
 
     /// Reads a schema (JSON Schema 2020-12, sections 6.1.1 and 10.2.1) as far as it says something about the type.
     fn of(schema: &Value, root: &Value) -> Self {
-        Self::within(schema, root, MAX_DEPTH, &mut { STEPS })
+        Self::within(schema, root, MAX_DEPTH, &mut Steps::new(STEPS))
     }
 
-    fn within(schema: &Value, root: &Value, depth: u32, steps: &mut u32) -> Self {
-        let (1.., Some(left)) = (depth, steps.checked_sub(1)) else { return Self::ANY };
-        *steps = left;
+    fn within(schema: &Value, root: &Value, depth: u32, steps: &mut Steps) -> Self {
+        if depth == 0 || !steps.take(1) {
+            return Self::ANY;
+        }
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
             let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
             return target.map_or(Self::ANY, |target| Self::within(target, root, depth - 1, steps));

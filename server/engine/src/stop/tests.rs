@@ -17,21 +17,16 @@ fn reference(text: &str, stop: &[String], early: usize, shown: bool) -> (String,
 }
 
 fn streamed<'a>(pieces: impl IntoIterator<Item = &'a str>, stop: &[String]) -> (String, bool) {
-    let mut strings = StopStrings::new(stop);
-    let mut shown = String::new();
-    for piece in pieces {
-        let released = strings.push(piece);
-        shown.push_str(&released.text);
-        if released.stopped {
-            return (shown, true);
-        }
-    }
-    shown.push_str(&strings.finish());
-    (shown, false)
+    streamed_late(&[], pieces, stop, false)
 }
 
 /// The same, with some pieces in front that end nothing.
-fn streamed_late(early: &[&str], pieces: &[&str], stop: &[String], shows: bool) -> (String, bool) {
+fn streamed_late<'a>(
+    early: &[&str],
+    pieces: impl IntoIterator<Item = &'a str>,
+    stop: &[String],
+    shows: bool,
+) -> (String, bool) {
     let mut strings = StopStrings::new(stop).shown(shows);
     let mut shown: String = early.iter().map(|piece| strings.push_early(piece)).collect();
     for piece in pieces {
@@ -49,12 +44,12 @@ fn owned(stop: &[&str]) -> Vec<String> {
     stop.iter().map(|&stop| stop.to_owned()).collect()
 }
 
-/// Cuts a text at random character boundaries.
-fn cut<'a>(text: &'a str, random: &mut impl Rng) -> Vec<&'a str> {
+/// Cuts a text at random character boundaries, at each with this probability.
+pub(crate) fn cut<'a>(text: &'a str, probability: f64, random: &mut impl Rng) -> Vec<&'a str> {
     let mut pieces = Vec::new();
     let mut start = 0;
     for (at, _) in text.char_indices().skip(1) {
-        if random.random_bool(0.5) {
+        if random.random_bool(probability) {
             pieces.push(&text[start..at]);
             start = at;
         }
@@ -78,12 +73,16 @@ fn the_same_however_the_text_is_cut() {
         let text = word(&mut random, 24);
         let expected = reference(&text, &stop, 0, false);
         found += usize::from(expected.1);
-        let pieces = cut(&text, &mut random);
+        let pieces = cut(&text, 0.5, &mut random);
         assert_eq!(streamed(pieces.iter().copied(), &stop), expected, "{pieces:?} {stop:?}");
         let (early, rest) = pieces.split_at(random.random_range(0..=pieces.len()));
         let shown = round % 2 == 0;
         let expected = reference(&text, &stop, early.concat().len(), shown);
-        assert_eq!(streamed_late(early, rest, &stop, shown), expected, "{early:?} {rest:?} {stop:?} {shown}");
+        assert_eq!(
+            streamed_late(early, rest.iter().copied(), &stop, shown),
+            expected,
+            "{early:?} {rest:?} {stop:?} {shown}"
+        );
     }
     assert!(found > 2_000, "the texts hold too few stop strings to prove anything: {found}");
 }

@@ -63,17 +63,17 @@ impl Loader {
         let Resolved { configuration, grants: by_options } = blocking(resolve).await??;
         let grants = granted(spec, &code, by_options)?;
         let certificates = grants.http_ca.clone();
-        let certificates = blocking(move || certificates.map(certificates_in).transpose()).await??;
+        let trusted = move || certificates.map_or_else(|| Ok(Trusted::default()), certificates_in);
+        let trusted = blocking(trusted).await??;
         let mut files: Vec<_> = configuration
             .files
             .iter()
             .map(|file| (PathBuf::from(&file.path), sha256(&file.content)))
             .collect();
-        files.extend(certificates.iter().map(|file| (file.path.clone(), sha256(file.trusted.pem()))));
+        files.extend(grants.http_ca.iter().map(|path| (path.clone(), sha256(trusted.pem()))));
         if let Source::File(path) = &spec.source {
             files.insert(0, (path.clone(), digest));
         }
-        let trusted = certificates.map(|file| file.trusted).unwrap_or_default();
         let fingerprint = fingerprint(&digest, &configuration, &trusted);
         let source = spec.source.to_string();
         let limits = code.limits(&limits, spec.host.memory);
@@ -132,26 +132,14 @@ fn granted(spec: &PluginSpec, code: &Code, by_options: Grants) -> Result<Grants,
     written.with(by_options)
 }
 
-/// The certificates that the grant `http-ca` names.
-struct Certificates {
-    path: PathBuf,
-    trusted: Trusted,
-}
-
-/// Reads certificates, which is done again with every change of the plugin.
-fn certificates_in(path: PathBuf) -> Result<Certificates, Problem> {
+/// Reads the certificates that the grant `http-ca` names, which is done again with every change of the plugin.
+fn certificates_in(path: PathBuf) -> Result<Trusted, Problem> {
     const MOST_BYTES: u64 = 16 << 20;
 
-    let read = || {
-        let mut pem = Vec::new();
-        regular::open(&path)?.take(MOST_BYTES).read_to_end(&mut pem)?;
-        Ok(pem)
-    };
-    let read: std::io::Result<_> = read();
-    match read.map_err(|error| error.to_string()).and_then(Trusted::read) {
-        Ok(trusted) => Ok(Certificates { path, trusted }),
-        Err(problem) => Err(Problem::Certificates { path, problem }),
-    }
+    let mut pem = Vec::new();
+    let read = regular::open(&path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut pem));
+    let trusted = read.map_err(|error| error.to_string()).and_then(|_| Trusted::read(pem));
+    trusted.map_err(|problem| Problem::Certificates { path, problem })
 }
 
 impl Prepared {

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha12Rng;
 
 use super::*;
 use crate::output::OutputParser;
+use crate::stop::tests::cut;
 
 const FORMAT: OutputFormat = OutputFormat {
     tools: Some(ToolSyntax::Hermes),
@@ -138,20 +139,6 @@ fn streamed(tokens: &[&str], stop: &[String]) -> Shown {
     Shown { stop: outlet.stop_sequence().map(str::to_owned), ..shown }
 }
 
-/// Cuts a text at random character boundaries.
-fn cut<'a>(text: &'a str, random: &mut impl Rng) -> Vec<&'a str> {
-    let mut tokens = Vec::new();
-    let mut start = 0;
-    for (at, _) in text.char_indices().skip(1) {
-        if random.random_bool(0.4) {
-            tokens.push(&text[start..at]);
-            start = at;
-        }
-    }
-    tokens.push(&text[start..]);
-    tokens
-}
-
 #[test]
 fn stop_strings_are_looked_for_in_text_alone_however_tokens_cut_it() {
     let mut random = ChaCha12Rng::seed_from_u64(3);
@@ -163,7 +150,7 @@ fn stop_strings_are_looked_for_in_text_alone_however_tokens_cut_it() {
             .filter_map(|_| STOPS.choose(&mut random))
             .map(|&stop| stop.to_owned())
             .collect();
-        let tokens = cut(&text, &mut random);
+        let tokens = cut(&text, 0.4, &mut random);
         let (expected, streamed) = (expected(&tokens, &stop), streamed(&tokens, &stop));
         found += usize::from(expected.stop.is_some());
         calls += usize::from(expected.runs.iter().any(|(kind, _)| *kind == 'c'));

@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 use super::Function;
 use crate::grammar::compile::invalid;
 use crate::grammar::schema::{SILENT, schema};
+use crate::steps::Steps;
 
 /// How many `$ref`s and alternatives of a schema are followed, one inside of another.
 const MAX_DEPTH: u32 = 16;
 
 /// How many are followed in all, for one parameter: alternatives may refer to alternatives that refer to alternatives.
-const STEPS: u32 = 10_000;
+const STEPS: usize = 10_000;
 
 /// In how many ways a value may be written that some alternative allows. Each is a rule of the grammar.
 const MOST_PARTS: usize = 4096;
@@ -100,7 +101,7 @@ impl<'a> Parameters<'a> {
     ) -> Result<Vec<Part>, EngineError> {
         let found = match parameter.schema {
             Value::Bool(false) => Err("allows nothing".to_owned()),
-            schema => self.of_schema(schema, MAX_DEPTH, &mut { STEPS }),
+            schema => self.of_schema(schema, MAX_DEPTH, &mut Steps::new(STEPS)),
         };
         let parts = found.and_then(|mut parts| {
             parts.retain(|part| match part {
@@ -140,11 +141,11 @@ impl<'a> Parameters<'a> {
         schema("tools", keywords.into())
     }
 
-    fn of_schema(&self, schema: &Value, depth: u32, steps: &mut u32) -> Result<Vec<Part>, String> {
+    fn of_schema(&self, schema: &Value, depth: u32, steps: &mut Steps) -> Result<Vec<Part>, String> {
         let Some(keywords) = schema.as_object().filter(|keywords| speaks(keywords)) else {
             return Ok(vec![Part::Text(Vec::new())]);
         };
-        if depth == 0 || !take(steps) {
+        if depth == 0 || !steps.take(1) {
             return Err("nests too deep".to_owned());
         }
         let alone = |keyword: &str| {
@@ -194,8 +195,8 @@ impl<'a> Parameters<'a> {
     }
 
     /// Whether a schema allows texts, as far as can be seen.
-    fn may_be_text(&self, schema: &Value, depth: u32, steps: &mut u32) -> bool {
-        let Some(keywords) = schema.as_object().filter(|_| depth > 0 && take(steps)) else { return true };
+    fn may_be_text(&self, schema: &Value, depth: u32, steps: &mut Steps) -> bool {
+        let Some(keywords) = schema.as_object().filter(|_| depth > 0 && steps.take(1)) else { return true };
         if let Some(reference) = keywords.get("$ref").and_then(Value::as_str) {
             let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
             return target.is_none_or(|target| self.may_be_text(target, depth - 1, steps));
@@ -225,13 +226,6 @@ impl<'a> Parameters<'a> {
     fn is_read(&self, text: &str, meant: &Value, schema: &Value, read_back: &ReadBack) -> bool {
         read_back(text, schema, self.root).is_none_or(|value| value == *meant)
     }
-}
-
-/// Takes one step, if there is one left.
-fn take(steps: &mut u32) -> bool {
-    let left = steps.checked_sub(1);
-    *steps = left.unwrap_or(0);
-    left.is_some()
 }
 
 /// Keeps texts from being taken for JSON that other parts allow. `null` and truth values stay: a text of that name is

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::steps::Steps;
+
 /// How many `$ref`s and alternatives of a schema are followed, one inside of another.
 const MAX_DEPTH: u32 = 16;
 
@@ -16,12 +18,12 @@ type Keywords = Map<String, Value>;
 pub(super) struct Comparison<'a> {
     /// What `$ref`s are looked up in.
     root: &'a Value,
-    steps: usize,
+    steps: Steps,
 }
 
 impl<'a> Comparison<'a> {
     pub(super) fn new(root: &'a Value) -> Self {
-        Self { root, steps: STEPS }
+        Self { root, steps: Steps::new(STEPS) }
     }
 
     /// Writes `oneOf` as `anyOf` where that is the same: no value is valid by two of its branches. llguidance sees this by
@@ -40,16 +42,9 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Whether so many steps were left.
-    fn take(&mut self, steps: usize) -> bool {
-        let left = self.steps.checked_sub(steps);
-        self.steps = left.unwrap_or(0);
-        left.is_some()
-    }
-
     /// Whether it is certain that no value is valid by both schemas.
     fn exclude_each_other(&mut self, one: &Value, other: &Value, depth: u32) -> bool {
-        if !self.take(1) {
+        if !self.steps.take(1) {
             return false;
         }
         let (Some(one), Some(other)) = (self.resolved(one), self.resolved(other)) else { return false };
@@ -57,7 +52,7 @@ impl<'a> Comparison<'a> {
             return true;
         }
         let (Some(left), Some(right)) = (one.as_object(), other.as_object()) else { return false };
-        if depth == 0 || !self.take(size(left).saturating_add(size(right))) {
+        if depth == 0 || !self.steps.take(size(left).saturating_add(size(right))) {
             return false;
         }
         if let (Some(left), Some(right)) = (types(left), types(right))
@@ -66,7 +61,7 @@ impl<'a> Comparison<'a> {
             return true;
         }
         if let (Some(left), Some(right)) = (values(left), values(right)) {
-            return self.take(left.len().saturating_mul(right.len()))
+            return self.steps.take(left.len().saturating_mul(right.len()))
                 && left.iter().all(|value| !right.iter().any(|also| are_equal(value, also)));
         }
         self.by_branches(left, other, depth)
@@ -86,7 +81,7 @@ impl<'a> Comparison<'a> {
             let reference =
                 schema.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix('#'));
             let Some(pointer) = reference else { break };
-            if !self.take(1 + pointer.len() / STRIDE) {
+            if !self.steps.take(1 + pointer.len() / STRIDE) {
                 return None;
             }
             let Some(target) = self.root.pointer(pointer) else { break };

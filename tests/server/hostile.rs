@@ -115,6 +115,23 @@ fn a_flood_of_messages_is_cut() {
     assert!(log.contains("dropped"), "nothing says that messages are missing:\n{log}");
 }
 
+/// Whoever can make a plugin fail must not be able to fill the log.
+#[test]
+fn a_flood_of_failures_is_cut_and_counted() {
+    const REQUESTS: usize = 500;
+
+    let server = start("");
+    for _ in 0..REQUESTS {
+        assert_eq!(provoke(&server, "authorize", "trap").status, 503);
+    }
+    let lines = server.log().matches("the request is refused").count();
+    assert!((1..REQUESTS).contains(&lines), "{lines} lines for {REQUESTS} requests");
+    while !server.log().contains("more of its calls failed meanwhile") {
+        assert_eq!(provoke(&server, "authorize", "trap").status, 503);
+    }
+    is_served(&server.client());
+}
+
 #[test]
 fn a_flood_of_values_ends_at_the_quota() {
     let server = start("");

@@ -36,7 +36,7 @@ fn apaches_users_get_in_with_their_passwords() {
     let folder = Folder::new();
     let file = folder.write("users.htpasswd", USERS);
     let groups = folder.write("groups", "admin: anna\n");
-    let plugin = format!("auth_htpasswd,file={file},groups={groups},tenant=acme");
+    let plugin = format!("auth_htpasswd,file={file},groups={groups},tenant=acme,failures-per-minute=0");
     let server = Server::start(&["--plugin", &plugin, "--log-format", "json"]);
     let client = server.client();
     for (user, password) in passwords() {
@@ -82,6 +82,31 @@ fn basic_and_other_credentials_do_not_mix() {
     assert_eq!((both.status, both.json()["error"]["code"].as_str()), (400, Some("conflicting_credentials")));
     let twice = client.with("authorization", &anna).with("authorization", &anna).get("/v1/models");
     assert_eq!(twice.status, 400, "{}", twice.text);
+}
+
+#[test]
+fn who_guesses_has_to_wait_and_nobody_else() {
+    let folder = Folder::new();
+    let file = folder.write("users.htpasswd", USERS);
+    let plugin = format!("auth_htpasswd,file={file},failures-per-minute=3");
+    let server = Server::start(&["--plugin", &plugin, "--trusted-proxy", "127.0.0.1"]);
+    let ask = |peer: &str, user: &str, password: &str| {
+        let client = server.client().with("x-forwarded-for", peer);
+        client.with("authorization", &basic(user, password)).get("/v1/models")
+    };
+    let mut users = passwords();
+    let (anna, hers) = users.next().expect("a user");
+    let (other, his) = users.next().expect("another");
+    assert_eq!(ask("192.0.2.1", anna, hers).status, 200);
+    for guess in ["a", "b", "c"] {
+        assert_eq!(ask("192.0.2.1", other, guess).status, 401);
+    }
+    let late = ask("192.0.2.1", other, his);
+    assert_eq!((late.status, late.json()["error"]["code"].as_str()), (429, Some("too_many_attempts")));
+    let seconds: u64 = late.header("retry-after").parse().expect("a number of seconds");
+    assert!((1..=20).contains(&seconds), "{seconds}");
+    assert_eq!(ask("192.0.2.1", anna, hers).status, 200, "who was let in before is not asked again");
+    assert_eq!(ask("192.0.2.2", other, his).status, 200);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use mlx_gate_plugin::{HostFile, Rejected, host};
 use serde::Deserialize;
 
+use crate::attempts::Attempts;
 use crate::{Htpasswd, passwd};
 
 /// The options.
@@ -16,6 +17,8 @@ pub struct Config {
     realm: String,
     #[serde(default = "cache_for_ms")]
     cache_for_ms: u64,
+    #[serde(default = "failures_per_minute")]
+    failures_per_minute: u64,
 }
 
 fn realm() -> String {
@@ -25,6 +28,11 @@ fn realm() -> String {
 /// Checking a password takes tens of milliseconds of a core, so most of a client's requests should do without.
 fn cache_for_ms() -> u64 {
     60_000
+}
+
+/// More than people mistype, and so few that guessing a good password takes longer than anybody lives.
+fn failures_per_minute() -> u64 {
+    30
 }
 
 impl Config {
@@ -52,6 +60,7 @@ impl Config {
             tenant: self.tenant,
             challenge: format!(r#"Basic realm="{}", charset="UTF-8""#, self.realm),
             cache_for_ms: (self.cache_for_ms > 0).then_some(self.cache_for_ms),
+            attempts: Attempts::new(self.failures_per_minute),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Authenticates callers by user name and password (RFC 7617), from files that Apache's `htpasswd` writes.
 
+mod attempts;
 mod config;
 mod hash;
 mod passwd;
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use mlx_gate_plugin::authenticate::{Authenticate, Grant, Verdict};
 use mlx_gate_plugin::{Denial, Description, Plugin, Principal, Rejected, RequestHead, crypto};
 
+use attempts::Attempts;
 pub use config::Config;
 use passwd::User;
 
@@ -20,6 +22,7 @@ pub struct Htpasswd {
     tenant: Option<String>,
     challenge: String,
     cache_for_ms: Option<u64>,
+    attempts: Attempts,
 }
 
 impl Plugin for Htpasswd {
@@ -54,11 +57,18 @@ impl Authenticate for Htpasswd {
                 "`Basic` is followed by the base64 of USER:PASSWORD in UTF-8",
             );
         };
+        let attempt = match self.attempts.by(head.peer.as_deref()) {
+            Ok(attempt) => attempt,
+            Err(wait_ms) => return too_many(wait_ms),
+        };
         match self.user(&name, &password) {
             Some(user) => {
                 Verdict::Allow(Grant { principal: self.principal(user), cache_for_ms: self.cache_for_ms })
             }
-            None => self.deny("invalid_credentials", "no user of this name has this password"),
+            None => {
+                attempt.failed();
+                self.deny("invalid_credentials", "no user of this name has this password")
+            }
         }
     }
 }
@@ -91,6 +101,12 @@ impl Htpasswd {
     fn deny(&self, code: &str, message: &str) -> Verdict {
         Verdict::Deny(Denial::unauthorized(code, message).with_challenge(self.challenge.as_str()))
     }
+}
+
+/// Without a challenge: another password is not what is missing.
+fn too_many(wait_ms: u64) -> Verdict {
+    let message = "this address has sent too many wrong passwords; wait before you send another";
+    Verdict::Deny(Denial::too_many_requests("too_many_attempts", message, wait_ms))
 }
 
 /// User name and password, split at the first colon: a password may have more of them (RFC 7617 section 2). Control

@@ -24,6 +24,7 @@ mod turns;
 mod undo;
 mod wasi;
 
+pub(crate) use messages::Admitted;
 pub(crate) use services::Services;
 
 /// What belongs to one instance: its bounds, and what host functions have to know of the call.

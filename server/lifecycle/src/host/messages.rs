@@ -7,7 +7,11 @@ use crate::kv::{Bucket, Level};
 const PER_SECOND: f64 = 100.0;
 const BURST: u64 = 200;
 
-/// Keeps a plugin from drowning the server's log.
+/// What the server says of calls that failed: each refuses a request, and who can make them fail could fill a disk.
+const FAILURES_PER_SECOND: f64 = 10.0;
+const FAILURES_BURST: u64 = 100;
+
+/// Keeps a plugin, or whoever makes it fail, from drowning the server's log.
 pub(crate) struct Messages {
     bucket: Bucket,
     since: Instant,
@@ -22,7 +26,7 @@ struct State {
 
 /// Whether a message is logged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Admitted {
+pub(crate) enum Admitted {
     /// It is, and so many before it were not.
     Yes {
         dropped_before: u64,
@@ -30,15 +34,23 @@ pub(super) enum Admitted {
     No,
 }
 
-impl Default for Messages {
-    fn default() -> Self {
-        let bucket = Bucket::new(BURST, PER_SECOND).expect("both are above 0");
+impl Messages {
+    /// Those that a plugin writes.
+    pub(super) fn of_plugin() -> Self {
+        Self::new(BURST, PER_SECOND)
+    }
+
+    /// Those that say a call of it failed.
+    pub(super) fn of_failures() -> Self {
+        Self::new(FAILURES_BURST, FAILURES_PER_SECOND)
+    }
+
+    fn new(burst: u64, per_second: f64) -> Self {
+        let bucket = Bucket::new(burst, per_second).expect("both are above 0");
         Self { bucket, since: Instant::now(), state: Mutex::default() }
     }
-}
 
-impl Messages {
-    pub(super) fn admit(&self) -> Admitted {
+    pub(crate) fn admit(&self) -> Admitted {
         self.admit_at(u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
@@ -61,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_and_counted() {
-        let messages = Messages::default();
+        let messages = Messages::of_plugin();
         for _ in 0..BURST {
             assert_eq!(messages.admit_at(0), Admitted::Yes { dropped_before: 0 });
         }

@@ -1,7 +1,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::messages::Messages;
+use super::messages::{Admitted, Messages};
 use crate::calls::Calls;
 use crate::jwks::Jwks;
 use crate::kv::{Memory, Quota, Store};
@@ -16,6 +16,7 @@ pub(crate) struct Services {
     transport: Arc<Transport>,
     pub(super) jwks: Arc<Jwks>,
     pub(super) messages: Arc<Messages>,
+    failures: Arc<Messages>,
     pub(crate) calls: Arc<Calls>,
     pub(super) outbound: Arc<Outbound>,
     pub(super) output: Option<Arc<Output>>,
@@ -29,7 +30,8 @@ impl Services {
         Self {
             kv: Arc::new(Memory::new(Quota::default())),
             jwks: Arc::new(Jwks::default()),
-            messages: Arc::new(Messages::default()),
+            messages: Arc::new(Messages::of_plugin()),
+            failures: Arc::new(Messages::of_failures()),
             calls: Arc::default(),
             outbound: Arc::new(Outbound::new(transport.clone(), Vec::new())),
             transport,
@@ -67,6 +69,7 @@ impl Services {
             kv: self.kv.clone(),
             jwks: self.jwks.clone(),
             messages: self.messages.clone(),
+            failures: self.failures.clone(),
             calls: self.calls.clone(),
             outbound: Arc::new(Outbound::new(transport.clone(), grants.http.clone())),
             transport,
@@ -91,6 +94,11 @@ impl Services {
             "jwks" => !self.grants.kv,
             _ => true,
         }
+    }
+
+    /// Whether the log is to say that a call failed.
+    pub(crate) fn admit_failure(&self) -> Admitted {
+        self.failures.admit()
     }
 
     /// What is granted.

@@ -1,0 +1,64 @@
+//! Wrong passwords are counted by the address they come from, so that nobody guesses for long.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use mlx_gate_plugin::host::{self, Level};
+use mlx_gate_plugin::kv::{self, Bucket};
+
+const MINUTE_MS: u64 = 60_000;
+
+/// How many wrong passwords an address may send; `None` for any number.
+pub(crate) struct Attempts(Option<Bucket>);
+
+/// A password that is about to be checked.
+pub(crate) struct Attempt(Option<(String, Bucket)>);
+
+impl Attempts {
+    pub(crate) fn new(failures_per_minute: u64) -> Self {
+        let bucket = || Bucket {
+            capacity: failures_per_minute,
+            refill_per_second: failures_per_minute as f64 * 1000.0 / MINUTE_MS as f64,
+        };
+        Self((failures_per_minute > 0).then(bucket))
+    }
+
+    /// An attempt from this address. An error says in how many milliseconds there may be another: no password is checked
+    /// before that, not even a right one, or guessing would go on.
+    ///
+    /// Only what fails is counted, and after it has failed: people behind one address, each with the right password, never
+    /// wait. So as many guesses as the host checks at a time for one address may come on top, and lead to a longer wait.
+    pub(crate) fn by(&self, peer: Option<&str>) -> Result<Attempt, u64> {
+        let Some(bucket) = self.0 else { return Ok(Attempt(None)) };
+        let key = key(peer);
+        // The host makes a 503 of a panic, and writes it down: where nothing can be counted, guessing must not be free.
+        let level = kv::take(&key, bucket, 0)
+            .unwrap_or_else(|error| panic!("wrong passwords cannot be counted: {error:?}"));
+        if level.remaining > 0 {
+            return Ok(Attempt(Some((key, bucket))));
+        }
+        let from_one_to_full = (bucket.capacity - 1) * MINUTE_MS / bucket.capacity;
+        Err(level.full_after_ms.saturating_sub(from_one_to_full).max(1))
+    }
+}
+
+impl Attempt {
+    /// The password was wrong. That is the answer, whether it can be counted or not.
+    pub(crate) fn failed(self) {
+        let Some((key, bucket)) = self.0 else { return };
+        if let Err(error) = kv::adjust(&key, bucket, -1) {
+            host::log(Level::Warn, &format!("a wrong password was not counted: {error:?}"));
+        }
+    }
+}
+
+/// What one client has at least: an IPv4 address, or an IPv6 /64. Clients whose address is not known share one.
+fn key(peer: Option<&str>) -> String {
+    let address = peer.and_then(|peer| peer.parse::<IpAddr>().ok());
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => format!("failures/{address}"),
+        Some(IpAddr::V6(address)) => {
+            format!("failures/{}/64", Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        }
+        None => "failures/unknown".to_owned(),
+    }
+}

@@ -44,7 +44,7 @@ pub struct Report {
     pub failed: u64,
     /// The first of them, in words.
     pub failures: Vec<String>,
-    /// Resident memory of the server after the tenth swap and at the end, in KiB.
+    /// Resident memory of the server after the tenth swap and at the end, in KiB. 0 where there were fewer.
     pub resident: (u64, u64),
     /// From replacing a file to the first answer of the new edition, sorted.
     pub delays: Vec<Duration>,
@@ -133,7 +133,7 @@ impl Soak {
     ) -> ((u64, u64), Vec<Duration>) {
         let mut delays = Vec::new();
         let (mut edition, mut marked) = (0, 0);
-        let mut resident = server.resident_kib();
+        let mut resident = 0;
         for number in 1..=self.swaps {
             let is_code = number % 2 == 1;
             if is_code {
@@ -157,12 +157,25 @@ impl Soak {
             }
             delays.push(begun.elapsed());
             if number == WARM_UP {
-                resident = server.resident_kib();
+                resident = at_rest(server);
             }
         }
         delays.sort_unstable();
-        ((resident, server.resident_kib()), delays)
+        ((resident, at_rest(server)), delays)
     }
+}
+
+/// Resident memory between swaps, while requests go on, in KiB: the least of what is seen in two seconds, because what a swap
+/// takes for a moment is given back a while after it took effect.
+fn at_rest(server: &Server) -> u64 {
+    const READINGS: u32 = 20;
+    const BETWEEN: Duration = Duration::from_millis(100);
+
+    let readings = (0..READINGS).map(|_| {
+        thread::sleep(BETWEEN);
+        server.resident_kib()
+    });
+    readings.min().unwrap_or_default()
 }
 
 struct Stop<'a>(&'a Scene);

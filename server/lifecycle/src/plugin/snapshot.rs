@@ -43,7 +43,7 @@ impl Code {
         limits: &Limits,
     ) -> Result<Self, Problem> {
         let (runtime, memory) = (runtime.clone(), limits.memory);
-        let (bytes, instrumented, compiled) = blocking(move || {
+        let (bytes, instrumented, compiled) = compiling(move || {
             let bytes = alike::with_globals_exported(&bytes).unwrap_or(bytes);
             let with_access = Wizer::new().instrument_component(&bytes).map(|(_, instrumented)| instrumented);
             let instrumented = with_access.is_ok();
@@ -123,7 +123,7 @@ impl Code {
         let snapshot = capture(&self.bytes, &mut instance).await?;
         let size = snapshot.len();
         let engine = self.sandbox.engine.clone();
-        let component = blocking(move || Component::from_binary(&engine, &snapshot)).await??;
+        let component = compiling(move || Component::from_binary(&engine, &snapshot)).await??;
         Ok((component, Some(size)))
     }
 }
@@ -258,6 +258,17 @@ impl ComponentInstanceState for Reader<'_> {
     async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
         self.read(instance, func, |_, value: f64| value.to_bits()).await.unwrap_or_default()
     }
+}
+
+/// Compiles, on threads that end with it. What the allocator keeps for a thread, for its next allocations, it keeps as long as
+/// the thread lives, and a compilation takes some 20 MB in small pieces.
+async fn compiling<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let threads = || rayon::ThreadPoolBuilder::new().thread_name(|_| "plugin-compiler".to_owned()).build();
+    blocking(move || match threads() {
+        Ok(threads) => threads.install(work),
+        Err(_) => work(),
+    })
+    .await
 }
 
 /// Compiling takes tens of milliseconds and more: off the async threads.

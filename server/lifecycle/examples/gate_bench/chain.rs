@@ -20,7 +20,7 @@ pub(crate) async fn measure(setting: &Setting, only: &Only, report: &mut Report)
         if !only.includes(name) {
             continue;
         }
-        let gate = Setting::gate(&setting.chain(isolation)).await?;
+        let gate = Setting::gate(&setting.chain(isolation, false)).await?;
         let (times, cpu) = all_phases(&gate, setting, only.requests).await?;
         report.times(name, &Times::of(times.iter().map(|laps| laps.iter().sum()).collect()));
         for (step, what) in STEPS.iter().enumerate() {

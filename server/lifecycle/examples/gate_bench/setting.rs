@@ -83,12 +83,12 @@ impl Setting {
         self.plugin("auth_static_keys", isolation, &[("file", &file), ("host.cache", &caches)])
     }
 
-    /// One plugin for each phase. The authenticator is asked every time.
-    pub(crate) fn chain(&self, isolation: Isolation) -> Vec<String> {
+    /// One plugin for each phase. Where the gate does not remember callers, the authenticator is asked every time.
+    pub(crate) fn chain(&self, isolation: Isolation, remembers: bool) -> Vec<String> {
         let file = |name: &str| self.file(name).display().to_string();
         let plenty = "1000000000000";
         vec![
-            self.static_keys(isolation, false),
+            self.static_keys(isolation, remembers),
             self.plugin("authz_policy", isolation, &[("file", &file("policy.toml"))]),
             self.plugin(
                 "rate_limit",

@@ -1,5 +1,5 @@
 //! Requests a second of the whole chat route: the same server without plugins, with the five in fresh and with the five in
-//! warm instances, taking turns.
+//! warm instances, and as a server is without further options: in fresh ones, where the gate remembers callers. They take turns.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -36,12 +36,13 @@ pub(crate) fn measure(server: &Path, wrk: &Path, setting: &Setting, report: &mut
     )?;
     let kinds = [
         ("rps_without", Vec::new()),
-        ("rps_fresh", setting.chain(Isolation::Fresh)),
-        ("rps_warm", setting.chain(Isolation::Reuse)),
+        ("rps_fresh", setting.chain(Isolation::Fresh, false)),
+        ("rps_warm", setting.chain(Isolation::Reuse, false)),
+        ("rps_as_shipped", setting.chain(Isolation::Fresh, true)),
     ];
     let servers =
         kinds.iter().map(|(_, plugins)| Server::start(server, plugins)).collect::<Result<Vec<_>>>()?;
-    let mut rates = [const { Vec::new() }; 3];
+    let mut rates = [const { Vec::new() }; 4];
     for round in 0..=ROUNDS {
         for (server, rates) in servers.iter().zip(&mut rates) {
             let rate = drive(wrk, &script, server)?;
@@ -57,6 +58,7 @@ pub(crate) fn measure(server: &Path, wrk: &Path, setting: &Setting, report: &mut
     }
     report.add("rps_ratio", medians[1] / medians[0]);
     report.add("rps_ratio_warm", medians[2] / medians[0]);
+    report.add("rps_ratio_as_shipped", medians[3] / medians[0]);
     Ok(())
 }
 

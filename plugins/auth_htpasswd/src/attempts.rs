@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use mlx_gate_plugin::crypto;
 use mlx_gate_plugin::host::{self, Level};
 use mlx_gate_plugin::kv::{self, Bucket};
 
@@ -22,14 +23,14 @@ impl Attempts {
         Self((failures_per_minute > 0).then(bucket))
     }
 
-    /// An attempt from this address. An error says in how many milliseconds there may be another: no password is checked
+    /// An attempt from this address to be this user. An error says in how many milliseconds there may be another: no password is checked
     /// before that, not even a right one, or guessing would go on.
     ///
     /// Only what fails is counted, and after it has failed: people behind one address, each with the right password, never
     /// wait. So as many guesses as the host checks at a time for one address may come on top, and lead to a longer wait.
-    pub(crate) fn by(&self, peer: Option<&str>) -> Result<Attempt, u64> {
+    pub(crate) fn by(&self, peer: Option<&str>, user: &str) -> Result<Attempt, u64> {
         let Some(bucket) = self.0 else { return Ok(Attempt(None)) };
-        let key = key(peer);
+        let key = key(peer, user);
         // The host makes a 503 of a panic, and writes it down: where nothing can be counted, guessing must not be free.
         let level = kv::take(&key, bucket, 0)
             .unwrap_or_else(|error| panic!("wrong passwords cannot be counted: {error:?}"));
@@ -51,14 +52,17 @@ impl Attempt {
     }
 }
 
-/// What one client has at least: an IPv4 address, or an IPv6 /64. Clients whose address is not known share one.
-fn key(peer: Option<&str>) -> String {
-    let address = peer.and_then(|peer| peer.parse::<IpAddr>().ok());
-    match address.map(|address| address.to_canonical()) {
+/// What one client has at least: an IPv4 address, or an IPv6 /64.
+///
+/// All clients of a proxy on the server's own machine that it does not trust have the proxy's address, and others have none that
+/// is known. Among them the user's name tells one from another, or whoever guesses would lock out everybody.
+fn key(peer: Option<&str>, user: &str) -> String {
+    let address = peer.and_then(|peer| peer.parse::<IpAddr>().ok()).map(|address| address.to_canonical());
+    match address.filter(|address| !address.is_loopback()) {
         Some(IpAddr::V4(address)) => format!("failures/{address}"),
         Some(IpAddr::V6(address)) => {
             format!("failures/{}/64", Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
         }
-        None => "failures/unknown".to_owned(),
+        None => format!("failures/of/{}", crypto::hex(&crypto::sha256(user.as_bytes()))),
     }
 }

@@ -57,7 +57,7 @@ impl Authenticate for Htpasswd {
                 "`Basic` is followed by the base64 of USER:PASSWORD in UTF-8",
             );
         };
-        let attempt = match self.attempts.by(head.peer.as_deref()) {
+        let attempt = match self.attempts.by(head.peer.as_deref(), &name) {
             Ok(attempt) => attempt,
             Err(wait_ms) => return too_many(wait_ms),
         };

@@ -84,4 +84,4 @@ pub use bindings::mlx_gate::plugin::types::{
 };
 pub use file::HostFile;
 pub use phase::{authenticate, authorize, logging, rate_limit, tagging};
-pub use plugin::{Description, Plugin, Rejected};
+pub use plugin::{Description, Plugin, Rejected, without_text};

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -67,5 +68,18 @@ impl fmt::Display for Rejected {
 impl fmt::Debug for Rejected {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Rejected({:?})", self.0)
+    }
+}
+
+/// What serde says of a text of the wrong type, without the text, which may be a secret that stands in the wrong place.
+pub fn without_text(message: &str) -> Cow<'_, str> {
+    const TEXT: &str = ": string ";
+    let kinds = ["invalid type", "invalid value"];
+    let kind =
+        kinds.iter().find(|kind| message.strip_prefix(**kind).is_some_and(|rest| rest.starts_with(TEXT)));
+    // The last one, as the text may have such words in it too.
+    match kind.zip(message.rfind(", expected ")) {
+        Some((kind, place)) => format!("{kind}: string{}", &message[place..]).into(),
+        None => message.into(),
     }
 }

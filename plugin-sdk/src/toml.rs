@@ -3,11 +3,11 @@
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
-use crate::{HostFile, Rejected};
+use crate::{HostFile, Rejected, without_text};
 
 impl HostFile {
-    /// Reads the content as TOML. An error names file, line, table and key; it may repeat what stands there, so do not use
-    /// this for files with secrets.
+    /// Reads the content as TOML. An error names file, line, table and key, and never repeats a text that stands in the wrong place:
+    /// whoever may change options may name any file of the server's.
     pub fn toml<T: DeserializeOwned>(&self) -> Result<T, Rejected> {
         let text = self.text()?;
         let at = |error: &toml::de::Error| {
@@ -19,7 +19,7 @@ impl HostFile {
         serde_path_to_error::deserialize(reader).map_err(|error| {
             let place = place(error.path());
             let error = error.inner();
-            Rejected::new(format_args!("{}{place}: {}", at(error), error.message()))
+            Rejected::new(format_args!("{}{place}: {}", at(error), without_text(error.message())))
         })
     }
 }
@@ -73,7 +73,8 @@ mod tests {
         let good = "[[rule]]\nnames = ['a']\n";
         for (text, expected) in [
             ("most = ", "`rules.toml`, line 1: string values must be quoted, expected literal string"),
-            ("\nmost = 'x'", "`rules.toml`, line 2, `most`: invalid type: string \"x\", expected u8"),
+            ("\nmost = 'x'", "`rules.toml`, line 2, `most`: invalid type: string, expected u8"),
+            ("most = 'a, expected b'", "`rules.toml`, line 1, `most`: invalid type: string, expected u8"),
             ("rules = []", "`rules.toml`, line 1, `rules`: unknown field `rules`, expected `rule` or `most`"),
             (
                 &format!("{good}[[rule]]\nnames = ['a', 7]"),

@@ -1,5 +1,7 @@
 //! The admin API and `mlx-gate plugin`, its client.
 
+use std::fs::rename;
+
 use mlx_gate_tests::{Folder, Server, guest, run};
 use serde_json::{Value, json};
 
@@ -86,6 +88,46 @@ fn options_change_and_roll_back_while_the_server_runs() {
     let back = admin.post("/admin/plugins/auth_static_keys/rollback", &Value::Null);
     assert_eq!(back.status, 200, "{}", back.text);
     assert_eq!((status(&anna), status(&ben)), (200, 401));
+
+    // What is in force again is followed, and what was taken back is not.
+    let ((third, carl), (fourth, dora)) = (key_file(&folder, "carl"), key_file(&folder, "dora"));
+    rename(&fourth, &second).expect("a test can rename in its folder");
+    rename(&third, &first).expect("a test can rename in its folder");
+    server.wait_for_log("generation=4");
+    assert_eq!([&anna, &ben, &carl, &dora].map(|key| status(key)), [401, 401, 200, 401]);
+    let log = server.log();
+    let news: Vec<_> = log.lines().filter(|line| line.contains("files of the plugin have changed")).collect();
+    assert!(news.len() == 1 && !news[0].contains("ben.toml"), "{news:?}");
+}
+
+/// A change of a file that was taken back comes neither by itself nor with SIGHUP, but when somebody asks for it.
+#[test]
+fn what_was_taken_back_stays_so() {
+    let folder = Folder::new();
+    let (file, anna) = key_file(&folder, "anna");
+    let server = server(&format!("auth_static_keys,file={file}"));
+    let admin = server.admin().bearer(ADMIN_KEY);
+    let status = || server.client().bearer(&anna).get("/v1/models").status;
+    assert_eq!(status(), 200);
+    let (other, _) = key_file(&folder, "ben");
+    rename(&other, &file).expect("a test can rename in its folder");
+    server.wait_for_log("generation=2");
+    assert_eq!(status(), 401);
+    let back = admin.post("/admin/plugins/auth_static_keys/rollback", &Value::Null);
+    assert_eq!((back.status, &back.json()["generation"]), (200, &json!(3)), "{}", back.text);
+    let asked =
+        || admin.get("/admin/plugins/auth_static_keys").json()["calls"]["authenticate"]["calls"].clone();
+    let before = asked().as_u64().expect("a number");
+    assert_eq!(status(), 200);
+    assert_eq!(asked(), before + 1, "what was remembered before is forgotten");
+
+    server.hangup();
+    server.wait_for_log("plugins and their files read again");
+    assert_eq!(status(), 200);
+    assert_eq!(admin.get("/admin/plugins/auth_static_keys").json()["generation"], 3);
+    let again = admin.post("/admin/plugins/auth_static_keys/reload", &Value::Null);
+    assert_eq!((again.status, &again.json()["generation"]), (200, &json!(4)), "{}", again.text);
+    assert_eq!(status(), 401);
 }
 
 /// An option may hold a secret, and a client's credential is nobody's business either.

@@ -166,6 +166,27 @@ fn what_found_no_place_in_the_queue_is_given_back() {
     assert_eq!(client.post(CHAT, &question(16)).status, 429);
 }
 
+/// The first of several prompts waits, and for the second there is no place: none of them ran.
+#[test]
+fn what_found_half_a_place_in_the_queue_is_given_back() {
+    let plugin = format!("rate_limit,requests-per-day=2,per=global,utc-offset={}", offset_of_noon());
+    let server = Server::start(&["--plugin", &plugin, "--max-rows", "1", "--max-waiting", "1"]);
+    let client = server.client();
+    let mut running = client.stream(CHAT, &endless());
+    running.next().unwrap();
+    let several = json!({ "prompt": ["a", "b", "c"], "max_tokens": 1 });
+    let mut turned_away = 0;
+    while turned_away < 5 {
+        let reply = client.post("/v1/completions", &several);
+        // What the one before reserved may not have been given back yet.
+        assert!([503, 429].contains(&reply.status), "{} {}", reply.status, reply.text);
+        turned_away += usize::from(reply.status == 503);
+    }
+    drop(running);
+    wait_for(&client, &question(16), "a free place", |reply| reply.status == 200);
+    assert_eq!(client.post(CHAT, &question(16)).status, 429);
+}
+
 #[test]
 fn tenants_have_budgets_of_their_own() {
     let folder = Folder::new();

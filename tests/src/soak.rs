@@ -50,6 +50,14 @@ pub struct Report {
     pub delays: Vec<Duration>,
 }
 
+impl Report {
+    /// By how much resident memory grew after the tenth swap, as a part of what it was. `None` where there were fewer swaps.
+    pub fn growth(&self) -> Option<f64> {
+        let (before, after) = self.resident;
+        (before > 0).then(|| after as f64 / before as f64 - 1.0)
+    }
+}
+
 /// Swaps after which the server's memory is first measured.
 const WARM_UP: u32 = 10;
 /// Longer than any machine takes.

@@ -23,46 +23,45 @@ impl Attempts {
         Self((failures_per_minute > 0).then(bucket))
     }
 
-    /// An attempt from this address to be this user. An error says in how many milliseconds there may be another: no password is checked
-    /// before that, not even a right one, or guessing would go on.
+    /// An attempt from this address to be this user. An error says in how many milliseconds there may be another: no password
+    /// is checked before that, not even a right one, or guessing would go on.
     ///
-    /// Only what fails is counted, and after it has failed: people behind one address, each with the right password, never
-    /// wait. So as many guesses as the host checks at a time for one address may come on top, and lead to a longer wait.
+    /// It counts from now on, until it turns out to be right: whoever sends a guess and hangs up has guessed. So this is also how
+    /// many an address may have checked at the same time.
     pub(crate) fn by(&self, peer: Option<&str>, user: &str) -> Result<Attempt, u64> {
         let Some(bucket) = self.0 else { return Ok(Attempt(None)) };
         let key = key(peer, user);
         // The host makes a 503 of a panic, and writes it down: where nothing can be counted, guessing must not be free.
-        let level = kv::take(&key, bucket, 0)
+        let taken = kv::take(&key, bucket, 1)
             .unwrap_or_else(|error| panic!("wrong passwords cannot be counted: {error:?}"));
-        if level.remaining > 0 {
-            return Ok(Attempt(Some((key, bucket))));
-        }
-        let from_one_to_full = (bucket.capacity - 1) * MINUTE_MS / bucket.capacity;
-        Err(level.full_after_ms.saturating_sub(from_one_to_full).max(1))
+        if taken.allowed { Ok(Attempt(Some((key, bucket)))) } else { Err(taken.retry_after_ms) }
     }
 }
 
 impl Attempt {
-    /// The password was wrong. That is the answer, whether it can be counted or not.
-    pub(crate) fn failed(self) {
+    /// The password was right.
+    pub(crate) fn succeeded(self) {
         let Some((key, bucket)) = self.0 else { return };
-        if let Err(error) = kv::adjust(&key, bucket, -1) {
-            host::log(Level::Warn, &format!("a wrong password was not counted: {error:?}"));
+        if let Err(error) = kv::adjust(&key, bucket, 1) {
+            host::log(Level::Warn, &format!("a right password counts as a wrong one: {error:?}"));
         }
     }
 }
 
-/// What one client has at least: an IPv4 address, or an IPv6 /64.
+/// What one client has at least: an IPv4 address, or an IPv6 /64. All whose address is not known share one, or whoever can make it
+/// unknown could guess for ever.
 ///
-/// All clients of a proxy on the server's own machine that it does not trust have the proxy's address, and others have none that
-/// is known. Among them the user's name tells one from another, or whoever guesses would lock out everybody.
+/// All clients of a proxy on the server's own machine that it does not trust have the proxy's address. Among them the user's name
+/// tells one from another, or whoever guesses would lock out everybody.
 fn key(peer: Option<&str>, user: &str) -> String {
-    let address = peer.and_then(|peer| peer.parse::<IpAddr>().ok()).map(|address| address.to_canonical());
-    match address.filter(|address| !address.is_loopback()) {
+    match peer.and_then(|peer| peer.parse::<IpAddr>().ok()).map(|address| address.to_canonical()) {
+        Some(address) if address.is_loopback() => {
+            format!("failures/of/{}", crypto::hex(&crypto::sha256(user.as_bytes())))
+        }
         Some(IpAddr::V4(address)) => format!("failures/{address}"),
         Some(IpAddr::V6(address)) => {
             format!("failures/{}/64", Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
         }
-        None => format!("failures/of/{}", crypto::hex(&crypto::sha256(user.as_bytes()))),
+        None => "failures/unknown".to_owned(),
     }
 }

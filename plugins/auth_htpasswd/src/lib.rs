@@ -63,12 +63,10 @@ impl Authenticate for Htpasswd {
         };
         match self.user(&name, &password) {
             Some(user) => {
+                attempt.succeeded();
                 Verdict::Allow(Grant { principal: self.principal(user), cache_for_ms: self.cache_for_ms })
             }
-            None => {
-                attempt.failed();
-                self.deny("invalid_credentials", "no user of this name has this password")
-            }
+            None => self.deny("invalid_credentials", "no user of this name has this password"),
         }
     }
 }

@@ -201,22 +201,25 @@ fn an_address_that_guesses_has_to_wait() {
     assert_eq!(from(&plugin, Some("2001:db8:0:1::7"), "right"), right);
 }
 
-/// Whom nobody can tell apart by address is told apart by name.
+/// Whom nobody can tell apart by address is told apart by name; but not where a header can make the address unknown.
 #[test]
 fn who_guesses_through_a_proxy_locks_out_one_user() {
     FakeHost::on_verify_password(|_, password| Ok(password == "right"));
     let options = json!({ "file": format!("anna:{SHA}\nbob:{SHA}"), "failures-per-minute": 2 });
     let plugin = with_options(&options).expect("sound options");
-    for peer in [None, Some("127.0.0.1"), Some("::1"), Some("::ffff:127.0.0.2")] {
-        FakeHost::set_now_ms(0);
-        let said = |user, password| from_user(&plugin, peer, user, password).0;
-        if peer.is_none() {
+    for (number, peer) in ["127.0.0.1", "::1", "::ffff:127.0.0.2"].into_iter().enumerate() {
+        let said = |user, password| from_user(&plugin, Some(peer), user, password).0;
+        if number == 0 {
             assert_eq!(said("anna", "guess"), "deny 401 invalid_credentials");
             assert_eq!(said("anna", "guess"), "deny 401 invalid_credentials");
         }
         assert_eq!(said("anna", "right"), "deny 429 too_many_attempts", "{peer:?}");
         assert_eq!(said("bob", "right"), "allow bob");
     }
+    for user in ["anna", "bob"] {
+        assert_eq!(from_user(&plugin, None, user, "guess").0, "deny 401 invalid_credentials");
+    }
+    assert_eq!(from_user(&plugin, None, "carl", "guess").0, "deny 429 too_many_attempts");
 }
 
 #[test]
@@ -236,17 +239,26 @@ fn thirty_guesses_a_minute_unless_options_say_otherwise() {
 }
 
 #[test]
-fn a_guess_that_cannot_be_counted_is_wrong_all_the_same() {
+fn a_right_password_is_right_where_that_cannot_be_counted() {
     let plugin = with_options(&json!({ "file": format!("anna:{SHA}") })).expect("sound options");
     FakeHost::on_verify_password(|_, _| {
         FakeHost::fail_kv(Some(mlx_gate_plugin::kv::Error::Quota));
-        Ok(false)
+        Ok(true)
     });
-    assert_eq!(from(&plugin, None, "guess").0, "deny 401 invalid_credentials");
-    assert_eq!(
-        FakeHost::take_log(),
-        [(Level::Warn, "a wrong password was not counted: Error::Quota".to_owned())]
-    );
+    assert_eq!(from(&plugin, None, "right").0, "allow anna");
+    let warned = "a right password counts as a wrong one: Error::Quota".to_owned();
+    assert_eq!(FakeHost::take_log(), [(Level::Warn, warned)]);
+}
+
+/// Whoever sends a guess and hangs up has guessed.
+#[test]
+fn a_check_that_does_not_come_to_its_end_counts() {
+    let plugin = with_options(&json!({ "file": format!("anna:{SHA}"), "failures-per-minute": 1 }));
+    let plugin = plugin.expect("sound options");
+    FakeHost::on_verify_password(|_, _| panic!("the client is gone"));
+    let cut_off = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| from(&plugin, None, "guess")));
+    assert!(cut_off.is_err());
+    assert_eq!(from(&plugin, None, "guess").0, "deny 429 too_many_attempts");
 }
 
 #[test]

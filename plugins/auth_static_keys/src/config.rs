@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mlx_gate_plugin::{HostFile, Rejected};
+use mlx_gate_plugin::{HostFile, Rejected, without_text};
 use serde::Deserialize;
 
 use crate::expiry::Expiry;
@@ -164,7 +164,7 @@ fn read(text: &str, mut take: impl FnMut(Entry) -> Result<(), Rejected>) -> Resu
 /// Says which key and line are wrong. The parser's own text would quote the line, and with it whatever stands there.
 fn explain(table: &str, first_line: usize, error: &toml::de::Error) -> Rejected {
     let line = first_line + error.span().map_or(0, |span| table[..span.start].matches('\n').count());
-    let message = error.message();
+    let message = without_text(error.message());
     let read = toml::from_str::<toml::Table>(table).ok();
     let key = read.as_ref().and_then(|table| table.get("key")?.as_array()?.first()?.get("name")?.as_str());
     match key {

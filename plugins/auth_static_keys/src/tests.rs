@@ -178,7 +178,7 @@ fn mistakes_name_key_and_field_but_not_the_value() {
         ),
         (
             &format!("{good}roles = \"admin\"\n"),
-            "`keys.toml`, key `alice`, line 4: invalid type: string \"admin\", expected a sequence",
+            "`keys.toml`, key `alice`, line 4: invalid type: string, expected a sequence",
         ),
         (&format!("{good}{good}"), "key `alice`: there are two keys of this `name`"),
         (

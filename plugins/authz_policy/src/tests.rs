@@ -307,7 +307,7 @@ fn mistakes_name_file_rule_and_key() {
         ),
         (
             &format!("{good}[[allow]]\nroles = 'dev'"),
-            "`policy.toml`, line 4, allow 2, `roles`: invalid type: string \"dev\", expected a sequence",
+            "`policy.toml`, line 4, allow 2, `roles`: invalid type: string, expected a sequence",
         ),
         (
             "[[allow]]\nmax-output-tokens = 0",

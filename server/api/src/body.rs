@@ -1,7 +1,6 @@
 //! Reading a request's body, within limits of size and time.
 
 use std::io;
-use std::pin::Pin;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
 use axum::body::Body;
@@ -91,21 +90,36 @@ impl Coding {
         }
     }
 
-    /// What such a body was before it was coded.
-    fn decoded(self, body: Body, limit: usize) -> Pin<Box<dyn AsyncRead + Send>> {
-        // Bounded itself too: it may decode to nothing for ever.
-        let stream = Limited::new(body, limit).into_data_stream().map_err(io::Error::other);
-        let reader = StreamReader::new(stream);
+    /// What such a body was before it was coded. It is decoded when it is there to its end: a client that lets the rest of a few
+    /// bytes wait must not have what they decode to held for it meanwhile.
+    async fn decoded(self, body: Vec<u8>, limit: usize) -> Result<Vec<u8>, Error> {
         match self {
-            Self::Identity => Box::pin(reader),
+            Self::Identity => Ok(body),
             Self::Gzip => {
-                let mut decoder = GzipDecoder::new(reader);
+                let mut decoder = GzipDecoder::new(&*body);
                 decoder.multiple_members(true);
-                Box::pin(decoder)
+                collected(decoder, 0, limit).await
             }
-            Self::Brotli => Box::pin(BrotliDecoder::new(reader)),
+            Self::Brotli => collected(BrotliDecoder::new(&*body), 0, limit).await,
         }
     }
+}
+
+/// All of what is read, which may be more than was sent.
+async fn collected(
+    mut body: impl AsyncRead + Unpin,
+    announced: usize,
+    limit: usize,
+) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::with_capacity(announced);
+    while body.read_buf(&mut bytes).await.map_err(|error| broken(&error, limit))? > 0 {
+        if bytes.len() > limit {
+            return Err(Error::BodyTooLarge { limit });
+        }
+        // It may never have to wait.
+        consume_budget().await;
+    }
+    Ok(bytes)
 }
 
 async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, Error> {
@@ -115,17 +129,9 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, 
     if announced > limit as u64 {
         return Err(Error::BodyTooLarge { limit });
     }
-    let mut body = coding.decoded(body, limit);
-    let mut bytes = Vec::with_capacity(announced as usize);
-    // A small body may decode to a large one, which is refused as soon as it is.
-    while body.read_buf(&mut bytes).await.map_err(|error| broken(&error, limit))? > 0 {
-        if bytes.len() > limit {
-            return Err(Error::BodyTooLarge { limit });
-        }
-        // It may do so without ever waiting for its sender.
-        consume_budget().await;
-    }
-    Ok(bytes)
+    let stream = Limited::new(body, limit).into_data_stream().map_err(io::Error::other);
+    let sent = collected(StreamReader::new(stream), announced as usize, limit).await?;
+    coding.decoded(sent, limit).await
 }
 
 /// Why a body cannot be read on: what it comes from has broken, or it is not coded as it says.

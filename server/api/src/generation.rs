@@ -107,17 +107,15 @@ impl Generation {
         let told = prepared.iter().filter(|prepared| prepared.token_ids);
         let prompts = told.map(|prepared| prepared.prompt.clone()).collect();
         let permit = authorized.measured(&prepared).admit().await?;
-        let mut sizes = Some(prepared.iter().flat_map(input_tokens).collect());
+        let sizes = prepared.iter().flat_map(input_tokens).collect();
         let mut choices = Vec::new();
         for prepared in prepared {
             for events in call.app.start(prepared, &permit).map_err(wrong)? {
                 choices.push((choices.len() as u32, events));
             }
-            // What found no place in the queue did not run, and what was reserved for it is given back.
-            if let Some(sizes) = sizes.take() {
-                call.record.queued(sizes);
-            }
         }
+        // Where one found no place in the queue, none of them ran, and what was reserved is given back.
+        call.record.queued(sizes);
         let count = choices.len();
         let (record, deadline) = (call.record.clone(), call.deadline);
         Ok((permit, Self { choices, turn: 0, record, deadline, model, count, prompts }))

@@ -26,7 +26,8 @@ impl Origin {
     ///
     /// Proxies append the address they see, so the client is the rightmost hop that is no trusted proxy; what stands
     /// left of it is that client's own word. `X-Forwarded-For` and `Forwarded` (RFC 7239) are understood. Most proxies
-    /// write one of them and let the other through, so where both are there and disagree nobody knows who the client is. It
+    /// write one of them and let the other through, so where both are there and disagree nobody knows who the client is, and
+    /// neither where the hop that counts is no address: the proxy hides it (`unknown`, `_name`), or cannot be understood. It
     /// is not the proxy: rules for addresses inside must not be for whoever writes a header.
     pub(crate) fn of(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         // A socket bound to `::` reports IPv4 peers as mapped IPv6 addresses; plugins compare against the plain ones.
@@ -38,22 +39,22 @@ impl Origin {
         let client = |hops: Vec<Option<IpAddr>>| {
             let mut client = peer;
             for hop in hops.into_iter().rev() {
-                // A hop that hides its address (`unknown`, `_name`) leaves us with the proxy that reported it.
-                let Some(address) = hop else { break };
-                client = address;
-                if !is_trusted(address) {
+                client = hop?;
+                if !is_trusted(client) {
                     break;
                 }
             }
-            client
+            Some(client)
         };
         let told = |name, read: fn(&str) -> Vec<Option<IpAddr>>| {
-            let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default());
-            headers.contains_key(name).then(|| client(lines.flat_map(read).collect()))
+            // Of a line that is not text only the hops that are not are lost: the client wrote those.
+            let lines = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+            headers.contains_key(name).then(|| client(lines.flat_map(|line| read(&line)).collect()))
         };
         let client = match (told("x-forwarded-for", x_forwarded_for), told("forwarded", forwarded)) {
             (Some(one), Some(other)) if one != other => None,
-            (one, other) => Some(one.or(other).unwrap_or(peer)),
+            (Some(client), _) | (None, Some(client)) => client,
+            (None, None) => Some(peer),
         };
         Self { client, proxied: true }
     }
@@ -94,6 +95,8 @@ fn node(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     /// The client of a request from this peer, where 10.0.0.0/8 and 2001:db8::/32 are trusted.
@@ -101,7 +104,7 @@ mod tests {
         let peer = Peer(SocketAddr::new(peer.parse().unwrap(), 1));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, value.parse().unwrap());
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
         Origin::of(peer, &map, &trusted)
@@ -129,10 +132,13 @@ mod tests {
             ("198.51.100.1:4711", "198.51.100.1"),
             ("[2001:db9::1]:4711", "2001:db9::1"),
             ("::ffff:198.51.100.1", "198.51.100.1"),
-            ("203.0.113.7, unknown", "10.0.0.1"),
-            ("203.0.113.7, unknown, 10.0.0.2", "10.0.0.2"),
-            ("203.0.113.7,", "10.0.0.1"),
-            ("", "10.0.0.1"),
+            ("203.0.113.7, unknown", "unknown"),
+            ("203.0.113.7, unknown, 10.0.0.2", "unknown"),
+            ("203.0.113.7,", "unknown"),
+            ("unix:", "unknown"),
+            ("", "unknown"),
+            ("\u{e9}, 198.51.100.1", "198.51.100.1"),
+            ("198.51.100.1, \u{e9}", "unknown"),
         ] {
             assert_eq!(client("10.0.0.1", &[("x-forwarded-for", header)]), expected, "{header}");
         }
@@ -147,9 +153,11 @@ mod tests {
             ("For=\"[2001:db9::17]:4711\"", "2001:db9::17"),
             ("for=203.0.113.7, for=198.51.100.1;proto=http;by=10.0.0.2, for=10.0.0.2", "198.51.100.1"),
             ("proto=https;for=198.51.100.1", "198.51.100.1"),
-            ("for=\"198.51.100.1, for=203.0.113.7\"", "10.0.0.1"),
-            ("for=203.0.113.7, proto=http", "10.0.0.1"),
-            ("for=203.0.113.7, for=_hidden", "10.0.0.1"),
+            ("for=\"198.51.100.1, for=203.0.113.7\"", "unknown"),
+            ("for=\"198.51.100.1, for=203.0.113.7", "unknown"),
+            ("for=\u{e9}, for=198.51.100.1", "198.51.100.1"),
+            ("for=203.0.113.7, proto=http", "unknown"),
+            ("for=203.0.113.7, for=_hidden", "unknown"),
         ] {
             assert_eq!(client("10.0.0.1", &[("forwarded", header)]), expected, "{header}");
         }

@@ -2,6 +2,7 @@
 //! once and not on every request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac;
@@ -25,6 +26,8 @@ pub(crate) struct Decisions {
     /// Drawn for this cache and never shown, so that a key says nothing about the credentials it stands for.
     secret: hmac::Key,
     entries: Cache<Key, Decision, BySize>,
+    /// While the plugin is not in force.
+    is_closed: AtomicBool,
 }
 
 /// HMAC-SHA256 of what a plugin sees of a request's headers.
@@ -52,7 +55,18 @@ impl Decisions {
     pub(crate) fn new() -> Option<Self> {
         let secret = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok()?;
         let entries = Cache::with_weighter(CAPACITY as usize / USUAL, CAPACITY, BySize);
-        Some(Self { secret, entries })
+        Some(Self { secret, entries, is_closed: AtomicBool::new(false) })
+    }
+
+    /// The plugin comes into force, for the first time or once more.
+    pub(crate) fn open(&self) {
+        self.is_closed.store(false, SeqCst);
+    }
+
+    /// The plugin is not in force any more. Should it come back, what it said before is forgotten.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, SeqCst);
+        self.entries.clear();
     }
 
     /// Stands for the headers of a request that the plugin sees: its credentials, and the others it has asked for, by which it
@@ -95,6 +109,10 @@ impl Decisions {
             let (principal, bytes) = (principal.clone(), size(principal));
             let until = Instant::now() + hold.min(LONGEST);
             self.entries.insert(key, Decision { principal, until, bytes });
+            // Looked at afterwards, so that nothing comes in behind the back of whoever clears.
+            if self.is_closed.load(SeqCst) {
+                self.entries.remove(&key);
+            }
         }
     }
 }
@@ -203,6 +221,24 @@ mod tests {
             }
         }
         assert_eq!(decisions.entries.len(), 2);
+    }
+
+    #[test]
+    fn what_was_said_is_forgotten_when_the_plugin_leaves() {
+        const LONG: Duration = Duration::from_mins(1);
+        let decisions = Decisions::new().expect("randomness");
+        let key = key(&decisions, &[("authorization", "a")]).expect("a key");
+        decisions.insert(key, &principal("anna", None), LONG);
+        assert!(decisions.get(&key).is_some());
+        decisions.close();
+        assert!(decisions.get(&key).is_none());
+        // A request that began before.
+        decisions.insert(key, &principal("anna", None), LONG);
+        assert!(decisions.get(&key).is_none());
+        decisions.open();
+        assert!(decisions.get(&key).is_none());
+        decisions.insert(key, &principal("anna", None), LONG);
+        assert!(decisions.get(&key).is_some());
     }
 
     #[test]

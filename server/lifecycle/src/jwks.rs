@@ -134,8 +134,12 @@ impl Shared {
         let step = entry.step(wanted.kid, Instant::now());
         let needed = matches!(step, Step::Fetch | Step::Search | Step::Serve { refresh: true, .. });
         if needed && entry.begin_fetch() {
-            let fetch =
-                Fetch { shared: self.clone(), plugin: wanted.plugin.clone(), url: wanted.url.clone() };
+            let fetch = Fetch {
+                shared: self.clone(),
+                plugin: wanted.plugin.clone(),
+                url: wanted.url.clone(),
+                is_done: false,
+            };
             tokio::spawn(fetch.run(outbound.clone()));
         }
         step
@@ -153,23 +157,28 @@ struct Fetch {
     shared: Arc<Shared>,
     plugin: Arc<str>,
     url: Url,
+    /// What came of it has been written down. From then on another one may be under way.
+    is_done: bool,
 }
 
 impl Fetch {
-    async fn run(self, outbound: Arc<Outbound>) {
+    async fn run(mut self, outbound: Arc<Outbound>) {
         let fetched = fetch(&outbound, self.url.clone()).await;
         if let Err(reason) = &fetched {
             let origin = Origin::of(&self.url).map(|origin| origin.to_string());
             tracing::warn!(plugin = &*self.plugin, origin, "a key set could not be fetched: {reason}");
         }
         lock(&self.shared.entry).fetched(fetched, Instant::now());
+        self.is_done = true;
     }
 }
 
 /// Whatever ended the fetch, those who wait look again.
 impl Drop for Fetch {
     fn drop(&mut self) {
-        lock(&self.shared.entry).end_fetch(Instant::now());
+        if !self.is_done {
+            lock(&self.shared.entry).cut_off(Instant::now());
+        }
         self.shared.fetched.notify_waiters();
     }
 }

@@ -12,7 +12,6 @@ use crate::Failure;
 use crate::call::Instance;
 use crate::generation::Generation;
 use crate::guest::{Call, Completed};
-use crate::host::Admitted;
 use crate::journal::{Journal, Reserved, Settlement};
 use crate::plugin::Plugin;
 
@@ -209,20 +208,14 @@ impl Request {
     }
 
     fn unavailable(&self, plugin: &Plugin, phase: Phase, failure: &Failure) -> Refusal {
-        if let Admitted::Yes { dropped_before } = plugin.services().admit_failure() {
-            if dropped_before > 0 {
-                tracing::error!(
-                    plugin = plugin.name(),
-                    "{dropped_before} more of its calls failed meanwhile"
-                );
-            }
+        plugin.say_failed(|| {
             tracing::error!(
                 plugin = plugin.name(),
                 phase = phase.as_str(),
                 request = &*self.id(),
                 "the plugin {failure}; the request is refused"
             );
-        }
+        });
         Refusal::Unavailable { plugin: plugin.name().to_owned(), phase, cause: failure.to_string() }
     }
 

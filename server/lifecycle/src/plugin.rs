@@ -9,7 +9,7 @@ use wasmtime::component::InstancePre;
 use crate::cache::Decisions;
 use crate::call::{Instance, Pace};
 use crate::guest::{Call, Configuration, Guest};
-use crate::host::{Bounds, Services, State};
+use crate::host::{Admitted, Bounds, Services, State};
 use crate::runtime::Sandbox;
 use crate::watch::Digest;
 use crate::{Failure, Limits, Problem, answer};
@@ -123,12 +123,18 @@ impl Plugin {
     /// Comes into force, for the first time or once more.
     pub(crate) fn enter(&self) {
         self.stock.open();
+        if let Some(decisions) = &self.decisions {
+            decisions.open();
+        }
         self.services.change();
     }
 
     /// Is not in force any more. Requests that began with it still ask it.
     pub(crate) fn leave(&self) {
         self.stock.close();
+        if let Some(decisions) = &self.decisions {
+            decisions.close();
+        }
     }
 
     /// Whether the request's instance is to be kept after this phase: the plugin is asked again before generation, and
@@ -206,6 +212,16 @@ impl Plugin {
         }
     }
 
+    /// Says that a call failed, unless that has just been said too often.
+    pub(crate) fn say_failed(&self, say: impl FnOnce()) {
+        if let Admitted::Yes { dropped_before } = self.services.admit_failure() {
+            if dropped_before > 0 {
+                tracing::error!(plugin = self.name(), "{dropped_before} more of its calls failed meanwhile");
+            }
+            say();
+        }
+    }
+
     pub(crate) fn sandbox(&self) -> &Sandbox {
         &self.sandbox
     }
@@ -257,15 +273,21 @@ impl Plugin {
 
     async fn self_test(&self) -> Result<(), Problem> {
         let failed = |failure| Problem::Call { function: "self-test", failure };
-        let mut instance = self.instance(Pace::Yielding).await.map_err(failed)?;
+        let services = Arc::new(self.services.for_trial());
+        let instance = self.instance_with(services, Pace::Yielding).await;
+        let mut instance = instance.map_err(failed)?;
         let verdict = self.guest.self_test(&mut instance).await.map_err(failed)?;
         verdict.map_err(|message| Problem::SelfTest(answer::text(&message)))
     }
 
     /// A configured instance that nothing has been done with. Its first call may take as long as `configure` may.
     async fn instance(&self, pace: Pace) -> Result<Instance, Failure> {
+        self.instance_with(self.services.clone(), pace).await
+    }
+
+    async fn instance_with(&self, services: Arc<Services>, pace: Pace) -> Result<Instance, Failure> {
         let bounds = Bounds { time: self.limits.configure, ..self.bounds() };
-        let state = State::new(self.name.clone(), self.services.clone(), bounds);
+        let state = State::new(self.name.clone(), services, bounds);
         let component = match pace {
             Pace::Direct => &self.direct,
             Pace::Yielding => &self.yielding,

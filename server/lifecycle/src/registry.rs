@@ -5,6 +5,7 @@
 //! generation they began with, and the last of them to end lets go of it. Where anything fails, nothing has happened.
 
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -17,13 +18,13 @@ use crate::generation::Generation;
 use crate::host::Services;
 use crate::plugin::{Loader, Plugin};
 use crate::runtime::Runtime;
-use crate::watch::{Report, Watcher};
+use crate::watch::{Digest, Report, Watcher};
 use crate::{Bundled, Config, Error, Grants, OptionValue, Source};
 
 mod follow;
 mod slot;
 
-use slot::{InForce, Slot};
+use slot::{Change, InForce, Slot};
 
 /// Every plugin of a gate in its place.
 pub(crate) struct Registry {
@@ -86,7 +87,7 @@ impl Registry {
         let (mut changed, mut failed) = (0, 0);
         for slot in &self.slots {
             let before = slot.state().changes;
-            match self.change_one(&slot.id, PluginChange::Reload).await {
+            match self.change_one(&slot.id, Asked::ByFiles).await {
                 Ok(after) => changed += after.changes - before,
                 Err(_) => failed += 1,
             }
@@ -94,7 +95,7 @@ impl Registry {
         tracing::info!(changed, failed, "plugins and their files read again");
     }
 
-    async fn change_one(&self, id: &str, change: PluginChange) -> Result<PluginState, PluginChangeError> {
+    async fn change_one(&self, id: &str, asked: Asked) -> Result<PluginState, PluginChangeError> {
         let place = self.slots.iter().position(|slot| slot.id == id).ok_or_else(|| {
             let known = self.slots.iter().map(|slot| slot.id.clone()).collect();
             PluginChangeError::Unknown { id: id.to_owned(), known }
@@ -102,9 +103,9 @@ impl Registry {
         let slot = &self.slots[place];
         let _turn = self.turn.lock().await;
         let outcome = caught(async {
-            match change {
-                PluginChange::RollBack => self.roll_back(place, slot),
-                change => self.replace(place, slot, change).await.map_err(PluginChangeError::Rejected),
+            match asked {
+                Asked::By(PluginChange::RollBack) => self.roll_back(place, slot),
+                asked => self.replace(place, slot, asked).await.map_err(PluginChangeError::Rejected),
             }
         });
         let outcome = outcome.await.unwrap_or_else(|panic| Err(PluginChangeError::Rejected(panic)));
@@ -119,24 +120,26 @@ impl Registry {
     }
 
     /// Makes a new plugin and puts it in force.
-    async fn replace(&self, place: usize, slot: &Slot, change: PluginChange) -> Result<(), String> {
+    async fn replace(&self, place: usize, slot: &Slot, asked: Asked) -> Result<(), String> {
         let started = Instant::now();
         let Some(loader) = &self.loader else { return Ok(()) };
         let before = slot.in_force();
-        let is_reload = change == PluginChange::Reload;
-        let may_lose_phases = matches!(change, PluginChange::Source(_));
+        let is_reload = matches!(asked, Asked::ByFiles | Asked::By(PluginChange::Reload));
+        let taken_back = slot.taken_back().filter(|_| matches!(asked, Asked::ByFiles));
+        let may_lose_phases = matches!(asked, Asked::By(PluginChange::Source(_)));
         let mut spec = before.spec.clone();
-        match change {
-            PluginChange::Source(source) => spec.source = Source::from(&*source),
-            PluginChange::Options(options) => {
+        match asked {
+            Asked::By(PluginChange::Source(source)) => spec.source = Source::from(&*source),
+            Asked::By(PluginChange::Options(options)) => {
                 spec.options =
                     options.into_iter().map(|(name, value)| (name, OptionValue::Json(value))).collect();
             }
-            PluginChange::Reload | PluginChange::RollBack => {}
+            Asked::By(PluginChange::Reload | PluginChange::RollBack) | Asked::ByFiles => {}
         }
         let explain = |error: Error| error.to_string();
         let prepared = loader.prepare(&spec, &slot.codes()).await.map_err(explain)?;
-        if is_reload && prepared.fingerprint() == before.plugin.fingerprint() {
+        let is_known = |plugin: &Plugin| prepared.fingerprint() == plugin.fingerprint();
+        if is_reload && (is_known(&before.plugin) || taken_back.is_some_and(|plugin| is_known(&plugin))) {
             before.plugin.services().reopen().await.map_err(|problem| problem.to_string())?;
             slot.recovered();
             return Ok(());
@@ -146,8 +149,8 @@ impl Registry {
         let plugin = Arc::new(prepared.finish(before.plugin.services()).await.map_err(explain)?);
         let version = plugin.description().version.clone();
         let generation = self.put(place, plugin.clone());
-        slot.replace(InForce::new(spec, plugin, generation));
-        self.follow(place, slot);
+        slot.replace(InForce::new(spec, plugin, generation), Change::Made);
+        self.follow(place, slot, &[]);
         tracing::info!(
             plugin = slot.id,
             version,
@@ -159,15 +162,17 @@ impl Registry {
         Ok(())
     }
 
-    /// Puts what was in force before the last change in force again, as it was: it needs nothing but the pointer. Files
-    /// are followed from where they are now, so that the change which was taken back does not come again by itself.
+    /// Puts what was in force before the last change in force again, as it was: it needs nothing but the pointer. Files that
+    /// both were made of are followed from where they are now, so that the change which was taken back does not come again
+    /// by itself.
     fn roll_back(&self, place: usize, slot: &Slot) -> Result<(), PluginChangeError> {
         let nothing = || PluginChangeError::NothingBefore(slot.id.clone());
         let former = slot.former().ok_or_else(nothing)?;
-        self.expect_phases(&slot.plugin(), former.plugin.phases(), true)
-            .map_err(PluginChangeError::Rejected)?;
+        let taken_back = slot.plugin();
+        self.expect_phases(&taken_back, former.plugin.phases(), true).map_err(PluginChangeError::Rejected)?;
         let generation = self.put(place, former.plugin.clone());
-        slot.replace(InForce::new(former.spec, former.plugin, generation));
+        slot.replace(InForce::new(former.spec, former.plugin, generation), Change::TakenBack);
+        self.follow(place, slot, taken_back.files());
         tracing::info!(plugin = slot.id, generation, "plugin rolled back");
         Ok(())
     }
@@ -202,13 +207,18 @@ impl Registry {
         number
     }
 
-    /// Follows the files that the plugin in force was made of.
-    fn follow(&self, place: usize, slot: &Slot) {
+    /// Follows the files that the plugin in force was made of. Those of the known that hold what they are known to hold are no
+    /// news.
+    fn follow(&self, place: usize, slot: &Slot, known: &[(PathBuf, Digest)]) {
         let InForce { spec, plugin, .. } = slot.in_force();
-        if let Some(watcher) = self.watcher.get() {
-            let files = if spec.host.watch { plugin.files().to_vec() } else { Vec::new() };
-            watcher.follow(place, files);
+        let Some(watcher) = self.watcher.get() else { return };
+        let mut files = if spec.host.watch { plugin.files().to_vec() } else { Vec::new() };
+        for (path, digest) in &mut files {
+            if let Some((_, seen)) = known.iter().find(|(known, _)| known == path) {
+                *digest = *seen;
+            }
         }
+        watcher.follow(place, files);
     }
 
     /// What the watcher says about the files of one place.
@@ -223,7 +233,7 @@ impl Registry {
                     "files of the plugin have changed"
                 );
                 // Logged and kept where it was found.
-                let _ = self.change_one(&slot.id, PluginChange::Reload).await;
+                let _ = self.change_one(&slot.id, Asked::ByFiles).await;
             }
             Report::Trouble(path, reason) => {
                 let reason = format!("{} cannot be read any more: {reason}", path.display());
@@ -233,10 +243,18 @@ impl Registry {
             Report::Recovered(path) => {
                 tracing::info!(plugin = slot.id, "{} can be read again, and is as it was", path.display());
                 // Another file may have changed meanwhile, and could not take effect without this one.
-                let _ = self.change_one(&slot.id, PluginChange::Reload).await;
+                let _ = self.change_one(&slot.id, Asked::ByFiles).await;
             }
         }
     }
+}
+
+/// Who wants a change.
+enum Asked {
+    /// Somebody, of this plugin.
+    By(PluginChange),
+    /// Its files, or SIGHUP: what was taken back is not meant.
+    ByFiles,
 }
 
 /// What [`PluginAdmin`](mlx_gate_core::PluginAdmin) asks for.
@@ -254,7 +272,7 @@ impl Registry {
         id: &'a str,
         change: PluginChange,
     ) -> BoxFuture<'a, Result<PluginState, PluginChangeError>> {
-        Box::pin(self.change_one(id, change))
+        Box::pin(self.change_one(id, Asked::By(change)))
     }
 }
 

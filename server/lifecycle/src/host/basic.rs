@@ -13,9 +13,12 @@ const LONGEST_MESSAGE: usize = 2048;
 /// The most bytes one call of `random` gives.
 const MOST_RANDOM_BYTES: u32 = 4096;
 
-/// Shorter pieces of a credential header are not blotted out: they are words such as `Basic`, and blotting them out would
-/// maim messages without protecting anything.
-const SHORTEST_SECRET: usize = 7;
+/// Shorter pieces of a credential header are not blotted out, unless they are all of it or all behind its first word: they are
+/// words such as `Basic`, and blotting them out would maim messages without protecting anything.
+const SHORTEST_PIECE: usize = 7;
+
+/// Shorter credentials are not either: a credential of one letter would take that letter out of all messages.
+const SHORTEST: usize = 4;
 
 impl Host for State {
     fn log(&mut self, level: Level, message: String) {
@@ -80,8 +83,10 @@ impl State {
         let mut shown = Cow::Borrowed(message);
         for credential in &self.credentials {
             let whole = credential.expose();
-            for secret in std::iter::once(whole).chain(whole.split_ascii_whitespace()) {
-                if secret.len() >= SHORTEST_SECRET && shown.contains(secret) {
+            let pieces = whole.split_ascii_whitespace().filter(|piece| piece.len() >= SHORTEST_PIECE);
+            let behind_scheme = whole.split_once(' ').map(|(_, rest)| rest.trim());
+            for secret in std::iter::once(whole).chain(behind_scheme).chain(pieces) {
+                if secret.len() >= SHORTEST && shown.contains(secret) {
                     shown = Cow::Owned(shown.replace(secret, "[redacted]"));
                 }
             }
@@ -112,11 +117,12 @@ mod tests {
     async fn messages_are_made_presentable() {
         let bounds = Bounds { time: Duration::ZERO, memory: 0, transfer: 0 };
         let mut state = State::new("p".into(), Arc::new(Services::new()), bounds);
-        let credentials = vec![Secret::new("Bearer sk-secret-1"), Secret::new("short")];
+        let credentials = ["Bearer sk-secret-1", "abc123", "Basic dTpw", "e"].map(Secret::new).to_vec();
         state.begin(bounds, About { credentials, ..About::default() });
         assert_eq!(state.presentable("who sent sk-secret-1?"), "who sent [redacted]?");
         assert_eq!(state.presentable("got `Bearer sk-secret-1`"), "got `[redacted]`");
-        assert_eq!(state.presentable("a short Bearer"), "a short Bearer");
+        assert_eq!(state.presentable("a Basic Bearer"), "a Basic Bearer");
+        assert_eq!(state.presentable("abc123, dTpw, Basic dTpw"), "[redacted], [redacted], [redacted]");
         assert_eq!(state.presentable("one\nfake line\u{1b}[31m"), "one fake line [31m");
         let long = state.presentable(&"ä".repeat(2000)).into_owned();
         assert!(long.ends_with("ä... (4000 bytes)") && long.len() < 2100, "{}", long.len());

@@ -78,6 +78,23 @@ impl Services {
         })
     }
 
+    /// The same for a plugin that nobody has accepted yet: what it counts and writes while it tests itself is not kept.
+    pub(crate) fn for_trial(&self) -> Self {
+        let nowhere = OutputTarget::File("/dev/null".into());
+        let output = self.output.as_ref().and_then(|_| Output::open(&nowhere).ok());
+        Self {
+            kv: Arc::new(Memory::new(Quota::default())),
+            output: output.map(Arc::new),
+            transport: self.transport.clone(),
+            jwks: self.jwks.clone(),
+            messages: self.messages.clone(),
+            failures: self.failures.clone(),
+            calls: self.calls.clone(),
+            outbound: self.outbound.clone(),
+            grants: self.grants.clone(),
+        }
+    }
+
     /// Another plugin of this place is in force.
     pub(crate) fn change(&self) {
         self.jwks.change();

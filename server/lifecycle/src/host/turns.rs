@@ -75,15 +75,15 @@ impl Turns {
     }
 
     fn take_place(&self, place: OwnedSemaphorePermit, address: Option<IpAddr>) -> Result<Place, Busy> {
-        let address = address.map(network);
-        if let Some(address) = address {
-            let mut addresses = lock(&self.addresses);
-            let count = addresses.entry(address).or_default();
-            if *count >= self.of_one_address {
-                return Err(Busy::Address(self.of_one_address));
-            }
-            *count += 1;
+        // Whoever can make the address unknown must not have more places by that.
+        let address = address.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), network);
+        let mut addresses = lock(&self.addresses);
+        let count = addresses.entry(address).or_default();
+        if *count >= self.of_one_address {
+            return Err(Busy::Address(self.of_one_address));
         }
+        *count += 1;
+        drop(addresses);
         Ok(Place { _permit: place, address, addresses: self.addresses.clone() })
     }
 }
@@ -91,18 +91,18 @@ impl Turns {
 /// A place among those that wait or work.
 struct Place {
     _permit: OwnedSemaphorePermit,
-    address: Option<IpAddr>,
+    /// All whose address is not known have the same.
+    address: IpAddr,
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(address) = self.address else { return };
         let mut addresses = lock(&self.addresses);
-        if let Some(count) = addresses.get_mut(&address) {
+        if let Some(count) = addresses.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                addresses.remove(&address);
+                addresses.remove(&self.address);
             }
         }
     }
@@ -161,6 +161,12 @@ mod tests {
         let _other = turns.turn(Some(address("192.0.2.2"))).await.expect("a turn");
         drop(one);
         assert!(turns.turn(Some(address("192.0.2.1"))).await.is_ok());
+
+        let turns = Turns::new(4, 4, 2);
+        let _nobody = turns.turn(None).await.expect("a turn");
+        let _another = turns.turn(None).await.expect("a turn");
+        assert_eq!(turns.turn(None).await.err(), Some(Busy::Address(2)), "who hides has no more places");
+        let turns = Turns::new(4, 4, 2);
 
         let _three = turns.turn(Some(address("2001:db8::1"))).await.expect("a turn");
         let turns = Turns::new(9, 0, 1);

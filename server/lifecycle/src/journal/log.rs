@@ -150,11 +150,13 @@ async fn deliver(mut batch: Vec<Event>, counts: &Counts) {
             async move {
                 if let Err(failure) = plugin.call_aside(None, &call).await {
                     counts.log_failures.fetch_add(call.events.len() as u64, Relaxed);
-                    tracing::error!(
-                        plugin = plugin.name(),
-                        events = call.events.len(),
-                        "the plugin {failure} in `log`; these events are lost to it"
-                    );
+                    plugin.say_failed(|| {
+                        tracing::error!(
+                            plugin = plugin.name(),
+                            events = call.events.len(),
+                            "the plugin {failure} in `log`; these events are lost to it"
+                        );
+                    });
                 }
             }
         }))

@@ -68,6 +68,7 @@ impl Settling {
 
     /// Settles until nothing waits any more.
     pub(super) async fn run(&self, counts: &Counts) {
+        let _at_work = AtWork(self);
         let mut done = 0;
         while let Some(Settlement { request, principal, reserved, ran, usage }) = self.next() {
             for Reserved { plugin, operation, ticket, instance } in reserved {
@@ -79,11 +80,13 @@ impl Settling {
                     }
                     Err(failure) => {
                         counts.settle_failures.fetch_add(1, Relaxed);
-                        tracing::error!(
-                            plugin = plugin.name(),
-                            request = &*request,
-                            "the plugin {failure} in `settle`; what it reserved for the request may stay reserved"
-                        );
+                        plugin.say_failed(|| {
+                            tracing::error!(
+                                plugin = plugin.name(),
+                                request = &*request,
+                                "the plugin {failure} in `settle`; what it reserved for the request may stay reserved"
+                            );
+                        });
                     }
                 }
             }
@@ -105,6 +108,17 @@ impl Settling {
     fn work(&self) -> MutexGuard<'_, Work> {
         // Nothing that is done under the lock leaves it half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task. One that ends by a panic makes room for another, which settles what still waits.
+struct AtWork<'a>(&'a Settling);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.work().tasks -= 1;
+        }
     }
 }
 

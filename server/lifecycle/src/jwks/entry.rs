@@ -98,11 +98,9 @@ impl Entry {
         }
     }
 
-    /// A fetch is over. One that left no result behind was cut off.
-    pub(super) fn end_fetch(&mut self, now: Instant) {
-        if self.fetching {
-            self.fetched(Err("the fetch was cut off".to_owned()), now);
-        }
+    /// The fetch under way ended without a result.
+    pub(super) fn cut_off(&mut self, now: Instant) {
+        self.fetched(Err("the fetch was cut off".to_owned()), now);
     }
 }
 
@@ -200,7 +198,7 @@ mod tests {
         let start = Instant::now();
         let mut entry = Entry::default();
         assert!(entry.begin_fetch());
-        entry.end_fetch(start);
+        entry.cut_off(start);
         assert_eq!(entry.step(None, start), Step::Fail("the fetch was cut off".to_owned()));
         assert!(entry.begin_fetch());
     }

@@ -23,7 +23,7 @@ pub(super) fn start(registry: &Arc<Registry>) {
         }
     }
     for (place, slot) in registry.slots.iter().enumerate() {
-        registry.follow(place, slot);
+        registry.follow(place, slot, &[]);
     }
     let registry = Arc::downgrade(registry);
     tokio::spawn(async move {

@@ -28,11 +28,22 @@ struct State {
     in_force: InForce,
     /// What was in force before the last change.
     former: Option<InForce>,
+    /// The last change, if there was one.
+    change: Option<Change>,
     changes: u64,
     failures: u64,
     last_failure: Option<(u64, String)>,
     /// The last failure is that a file cannot be read, and not yet a change that failed.
     in_trouble: bool,
+}
+
+/// How a plugin came into force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is a new one.
+    Made,
+    /// The one after it was taken back.
+    TakenBack,
 }
 
 impl InForce {
@@ -44,8 +55,15 @@ impl InForce {
 impl Slot {
     pub(super) fn new(id: String, in_force: InForce) -> Self {
         let granted = in_force.plugin.services().grants().clone();
-        let state =
-            State { in_force, former: None, changes: 0, failures: 0, last_failure: None, in_trouble: false };
+        let state = State {
+            in_force,
+            former: None,
+            change: None,
+            changes: 0,
+            failures: 0,
+            last_failure: None,
+            in_trouble: false,
+        };
         Self { id, granted, state: Mutex::new(state) }
     }
 
@@ -61,6 +79,13 @@ impl Slot {
         self.lock().former.clone()
     }
 
+    /// The plugin that a rollback put out of force, while what it brought back is in force.
+    pub(super) fn taken_back(&self) -> Option<Arc<Plugin>> {
+        let state = self.lock();
+        let former = state.former.as_ref().filter(|_| state.change == Some(Change::TakenBack))?;
+        Some(former.plugin.clone())
+    }
+
     /// The compiled code at hand, which a new plugin of the same code need not compile.
     pub(super) fn codes(&self) -> Vec<Arc<Code>> {
         let state = self.lock();
@@ -69,10 +94,11 @@ impl Slot {
     }
 
     /// Another plugin is in force.
-    pub(super) fn replace(&self, in_force: InForce) {
+    pub(super) fn replace(&self, in_force: InForce, change: Change) {
         in_force.plugin.enter();
         let mut state = self.lock();
         state.changes += 1;
+        state.change = Some(change);
         state.last_failure = None;
         state.in_trouble = false;
         let before = std::mem::replace(&mut state.in_force, in_force);

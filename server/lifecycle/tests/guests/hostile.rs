@@ -150,8 +150,10 @@ async fn a_flood_of_passwords_does_not_wait_in_line() {
     let guest = Guest::with("import", import).and("export", data).and("check", check);
     let gate = load(guest.component()).await.expect("it loads");
     let of = |peer: Option<[u8; 4]>| RequestHead { peer: peer.map(Into::into), ..head("/x") };
+    let many = (1..=20).map(|host| Some([192, 0, 2, host])).collect();
     for (peers, expected) in [
-        (vec![None], "64 checks wait for their turn already"),
+        (many, "64 checks wait for their turn already"),
+        (vec![None], "32 checks from this address are under way already"),
         (vec![Some([192, 0, 2, 1])], "32 checks from this address are under way already"),
     ] {
         let heads: Vec<_> = (0..600).map(|number| of(peers[number % peers.len()])).collect();

@@ -4,6 +4,20 @@ use serde::Deserialize;
 
 use crate::Principal;
 
+/// What [`Operation::api`](crate::Operation::api) may be. A rule for a misspelt endpoint would never fit, without a word.
+pub const ENDPOINTS: [&str; 10] = [
+    "chat",
+    "completion",
+    "embedding",
+    "rerank",
+    "score",
+    "message",
+    "response",
+    "count-tokens",
+    "tokenize",
+    "models",
+];
+
 /// A name in which `*` stands for any run of characters. Case counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(transparent)]

@@ -44,6 +44,9 @@ pub(crate) enum Error {
     /// Something else than the admin API answers.
     #[error("what answers at {0} is not the admin API of mlx-gate")]
     NotAdmin(String),
+    /// The key is not the server's.
+    #[error("this is not the server's admin key; give it as MLX_GATE_ADMIN_KEY or with --admin-key-file")]
+    Key,
     /// The server said no.
     #[error("{0}")]
     Refused(String),
@@ -216,7 +219,15 @@ fn read((status, body): (StatusCode, Bytes)) -> Option<Result<Value, Error>> {
     if status.is_success() {
         return Some(Ok(value));
     }
-    let message = value.get("error")?.get("message")?.as_str()?;
+    let error = value.get("error")?;
+    // That is how the server answers its clients, and not its admins.
+    if error.get("type").is_some() {
+        return None;
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        return Some(Err(Error::Key));
+    }
+    let message = error.get("message")?.as_str()?;
     Some(Err(Error::Refused(message.to_owned())))
 }
 

@@ -58,6 +58,13 @@ pub(crate) enum PluginCommand {
     Rollback(ChangePlugin),
 }
 
+impl PluginCommand {
+    /// Whether it needs no running server.
+    pub(crate) fn works_on_files(&self) -> bool {
+        matches!(self, Self::New(_) | Self::Build(_) | Self::Inspect(_) | Self::Test(_) | Self::Bench(_))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct SwapPlugin {
     /// The plugin's id, as `mlx-gate plugin list` shows it
@@ -78,7 +85,7 @@ pub(crate) struct ChangePlugin {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Check flags, environment, file and plugins as `serve` would, and report every mistake
+    /// Check flags, environment and file as `serve` would, and report every mistake; where there is none, load the plugins
     Check(Flags),
     /// Print each option's value and where it comes from; credentials are not shown
     Show(Flags),

@@ -9,6 +9,19 @@ use crate::config::{LogFormat, Settings};
 /// The compiler of plugins writes down every instruction it makes. That is left out of `trace` unless asked for by name.
 const QUIET: &str = "cranelift=info,regalloc2=info,wasmtime=info";
 
+/// What a plugin's author is told: everything the plugin says, and what the server warns of.
+const FOR_AUTHORS: &str = "warn,mlx_gate::plugin=debug";
+
+/// Starts the log of a command that tries a plugin.
+pub(crate) fn start_for_authors() {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::builder().parse_lossy(FOR_AUTHORS))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // Failing means that a log is already there.
+    let _ = builder.without_time().with_target(false).try_init();
+}
+
 /// Starts the log. Later calls in one process have no effect.
 pub(crate) fn start(settings: &Settings) {
     // The filter was checked when the settings were resolved; what it cannot parse it leaves out.

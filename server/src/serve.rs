@@ -14,7 +14,7 @@ use crate::admin::{AdminSettings, Listening};
 use crate::announce::{self, Service};
 use crate::config::Settings;
 use crate::error::Error;
-use crate::signals::{self, StopSignals};
+use crate::signals::{Hangups, StopSignals};
 use crate::{admin, gate, listen, models};
 
 /// How long work on other threads may take after the last answer: a line for a log file, say.
@@ -25,6 +25,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
     settings.admin.as_ref().map_or(Ok(()), AdminSettings::check)?;
     let reserved = listen::reserve(listen::resolve(&settings.host, settings.port)?)?;
     let runtime = Runtime::new().map_err(Error::System)?;
+    let hangups = runtime.block_on(async { Hangups::take_over() }).map_err(Error::System)?;
     let gate = gate::open(settings, reserved.address(), &runtime)?;
     let sources = models::fetch(settings)?;
     let engine = Arc::new(models::start(settings, &sources)?);
@@ -41,7 +42,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), Error> {
     let app = App::new(engine.clone(), gate.clone(), api);
     let ended = runtime.block_on(async {
         let signals = StopSignals::take_over().map_err(Error::System)?;
-        signals::reload_at_hangup(gate.clone()).map_err(Error::System)?;
+        hangups.reload(gate.clone());
         let admin = settings.admin.as_ref().map(|admin| admin::listen(&admin.address)).transpose()?;
         let listener = reserved.listen()?;
         announce::listening(settings, &service, admin.as_ref().map(|admin| &admin.address));

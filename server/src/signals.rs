@@ -27,13 +27,20 @@ impl StopSignals {
     }
 }
 
-/// From now on SIGHUP reads plugins, their files and outputs again, for as long as the runtime runs.
-pub(crate) fn reload_at_hangup(gate: Arc<Gate>) -> io::Result<()> {
-    let mut hangups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangups.recv().await.is_some() {
-            gate.reload().await;
-        }
-    });
-    Ok(())
+/// SIGHUP. From now on it does not end the process: who rotates logs does not know whether the server is still loading.
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    pub(crate) fn take_over() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Each reads plugins, their files and outputs again, for as long as the runtime runs.
+    pub(crate) fn reload(mut self, gate: Arc<Gate>) {
+        tokio::spawn(async move {
+            while self.0.recv().await.is_some() {
+                gate.reload().await;
+            }
+        });
+    }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mlx_gate_tests::{Ended, Folder, Server, run, run_within};
+use mlx_gate_tests::{Ended, Folder, Server, built_guest, run, run_within};
 use serde_json::{Value, json};
 
 /// Tools for a language, as its template looks for them: what to link into the project, and from where.
@@ -200,6 +200,22 @@ fn a_verdict_other_than_expected_fails_the_test_and_is_shown() {
     let wrong = folder.write("wrong.json", r#"{"cases": [{"name": "x", "expect": {}, "requests": {}}]}"#);
     let ended = mlx_gate(&["test", "auth_static_keys", "--cases", &wrong]);
     assert!(ended.stderr.contains("wrong.json: `cases[0].requests`"), "{}", ended.stderr);
+}
+
+/// Why a call failed is what an author wants to know first.
+#[test]
+fn what_a_plugin_says_is_shown_to_its_author() {
+    let folder = Folder::new();
+    let cases = json!({ "cases": [{
+        "name": "panics",
+        "request": { "headers": { "x-evil": "authenticate.panic" } },
+        "expect": { "authenticate": "abstain" }
+    }] });
+    let cases = folder.write("panics.json", cases.to_string());
+    let plugin = format!("{},grant.kv=true,grant.http=http://127.0.0.1:9", built_guest("hostile"));
+    let ended = mlx_gate(&["test", &plugin, "--cases", &cases]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stdout);
+    assert!(ended.stderr.contains("a panic of the plugin's own"), "{}\n{}", ended.stdout, ended.stderr);
 }
 
 #[test]

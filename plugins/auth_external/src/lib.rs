@@ -102,7 +102,8 @@ impl External {
                 Error::NotGranted(why) => format!("may not be asked: {why}"),
                 Error::Failed(why) => format!("cannot be asked: {why}"),
             };
-            panic!("the authentication server {problem}")
+            let shown = self.url.split('?').next().unwrap_or_default();
+            panic!("the authentication server {shown} {problem}")
         })
     }
 }

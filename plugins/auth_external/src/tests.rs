@@ -207,10 +207,13 @@ fn anything_else_is_no_answer() {
             Ok(response(200, &[("x-auth-subject", "ana"), ("x-auth-expires", "tomorrow")], "")),
             "'s answer has something else than seconds since 1970 at the header `x-auth-expires`",
         ),
-        (Err(Error::Timeout), " did not answer within 300 ms"),
-        (Err(Error::TooLarge), " answers with more than the host takes"),
-        (Err(Error::NotGranted("private".to_owned())), " may not be asked: private"),
-        (Err(Error::Failed("refused".to_owned())), " cannot be asked: refused"),
+        (Err(Error::Timeout), " http://auth.example/check did not answer within 300 ms"),
+        (Err(Error::TooLarge), " http://auth.example/check answers with more than the host takes"),
+        (
+            Err(Error::NotGranted("private".to_owned())),
+            " http://auth.example/check may not be asked: private",
+        ),
+        (Err(Error::Failed("refused".to_owned())), " http://auth.example/check cannot be asked: refused"),
     ] {
         server_answers(answer);
         assert_eq!(failure(&plugin), format!("the authentication server{expected}"));

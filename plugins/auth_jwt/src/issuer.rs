@@ -82,12 +82,17 @@ impl Keys {
     }
 }
 
+/// A URL without its query, which may hold a secret.
+fn shown(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
 /// The keys at a URL that are of use; what is not is passed over and said. Without a set that can be had nothing can be
 /// decided: the host makes a 503 of a panic, and writes it down.
 fn fetched(url: &str, kid: Option<&str>, allowed: &Allowed) -> Vec<Key> {
     let jwks = jwks::keys(url, kid).unwrap_or_else(|error| match error {
-        jwks::Error::NotGranted(why) => panic!("the key set may not be fetched: {why}"),
-        jwks::Error::Unavailable(why) => panic!("the key set is not to be had: {why}"),
+        jwks::Error::NotGranted(why) => panic!("the key set {} may not be fetched: {why}", shown(url)),
+        jwks::Error::Unavailable(why) => panic!("the key set {} is not to be had: {why}", shown(url)),
     });
     let keys = jwks.iter().filter_map(|jwk| match keys::from_fetched(jwk, allowed) {
         Ok(key) => key,

@@ -1,26 +1,12 @@
 //! The options: a policy in a TOML file, in the options themselves, or in both.
 
-use mlx_gate_plugin::pattern::{CallerKind, Pattern, not_empty};
+use mlx_gate_plugin::pattern::{CallerKind, ENDPOINTS, Pattern, not_empty};
 use mlx_gate_plugin::{HostFile, Rejected, rule_options};
 use serde::Deserialize;
 
 use crate::Policy;
 use crate::rule::{Allow, Deny, Scope};
 use crate::test_case::TestCase;
-
-/// What `operation.api` may be. A misspelt endpoint would make a refusal useless without a word.
-const ENDPOINTS: [&str; 10] = [
-    "chat",
-    "completion",
-    "embedding",
-    "rerank",
-    "score",
-    "message",
-    "response",
-    "count-tokens",
-    "tokenize",
-    "models",
-];
 
 /// The most entries of a rule's list.
 const MOST_ENTRIES: usize = 128;

@@ -1,6 +1,7 @@
 //! What a policy says of itself: requests with the answers they must get. A policy that does not hold to them is not put in
 //! force, so that a reload with a mistake leaves the old one.
 
+use mlx_gate_plugin::pattern::ENDPOINTS;
 use mlx_gate_plugin::{Operation, Principal, Rejected};
 use serde::Deserialize;
 
@@ -46,6 +47,11 @@ impl TestCase {
     }
 
     pub(crate) fn run(&self, policy: &Policy) -> Result<(), Rejected> {
+        if !ENDPOINTS.contains(&&*self.endpoint) {
+            let (name, endpoint) = (&self.name, &self.endpoint);
+            let known = ENDPOINTS.join(", ");
+            return Err(Rejected::new(format_args!("{name}: `endpoint`: `{endpoint}` is none of {known}")));
+        }
         let answer = policy.decide(self.who().as_ref(), self.what());
         let found = answer.as_ref().map_or_else(|denial| denial.code.as_str(), |_| "allow");
         if found != self.expect {

@@ -340,6 +340,11 @@ fn mistakes_name_file_rule_and_key() {
             "`policy.toml`, deny 1, `reason` has 1 to 1024 bytes",
         ),
         (
+            &format!("{good}[[test]]\nroles = ['dev']\nendpoint = 'embeddings'\nexpect = 'allow'"),
+            "`policy.toml`, test 1: `endpoint`: `embeddings` is none of chat, completion, embedding, rerank, score, message, \
+             response, count-tokens, tokenize, models",
+        ),
+        (
             &format!("{good}[[test]]\nroles = ['dev']\nexpect = 'allow'\n[[test]]\nexpect = 'allow'"),
             "`policy.toml`, test 2: expected `allow`, but the policy says `caller_not_allowed`",
         ),

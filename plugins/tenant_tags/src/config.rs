@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mlx_gate_plugin::pattern::{CallerKind, Pattern, not_empty};
+use mlx_gate_plugin::pattern::{CallerKind, ENDPOINTS, Pattern, not_empty};
 use mlx_gate_plugin::{HostFile, Rejected, headers, rule_options};
 use serde::Deserialize;
 
@@ -88,6 +88,11 @@ impl RawRule {
     fn resolve(mut self) -> Result<Rule, String> {
         let (callers, models) = self.about(CallerKind::Everyone)?;
         not_empty("endpoints", self.endpoints.as_deref())?;
+        let never_fits = |pattern: &&Pattern| !ENDPOINTS.iter().any(|endpoint| pattern.fits(endpoint));
+        if let Some(pattern) = self.endpoints.iter().flatten().find(never_fits) {
+            let (pattern, known) = (pattern.as_str(), ENDPOINTS.join(", "));
+            return Err(format!("`endpoints`: `{pattern}` fits none of {known}"));
+        }
         let priority_text = template("priority", self.priority)?;
         let literal = priority_text.as_ref().and_then(Template::literal);
         if literal.is_some_and(|text| priority(text).is_none()) {

@@ -206,6 +206,11 @@ fn rules_may_stand_in_the_options() {
 fn mistakes_name_file_rule_and_key() {
     for (rule, expected) in [
         ("priority = 'urgent'", "tag 2, `priority` is `batch`, `normal` or `high`"),
+        (
+            "endpoints = ['cha*', 'embeddings']",
+            "tag 2, `endpoints`: `embeddings` fits none of chat, completion, embedding, rerank, score, message, response, \
+             count-tokens, tokenize, models",
+        ),
         ("weight = 0", "tag 2, `weight` is 0.01 to 100; 1 is usual"),
         ("weight = nan", "tag 2, `weight` is 0.01 to 100; 1 is usual"),
         ("roles = []", "tag 2, `roles` is empty, so the rule would be about nobody or nothing"),

@@ -244,12 +244,22 @@ fn engine(error: EngineError) -> Answer {
 fn refused(refusal: Refusal) -> Answer {
     match refusal {
         Refusal::Unauthenticated { challenges } => {
-            let mut answer = Answer::new(
-                StatusCode::UNAUTHORIZED,
-                Kind::Authentication,
-                "invalid_api_key",
-                "no valid credential was given; send `Authorization: Bearer <key>`",
-            );
+            let speaks_of = |scheme: &str| {
+                let mut schemes = challenges.iter().filter_map(|challenge| challenge.split(' ').next());
+                schemes.any(|given| given.eq_ignore_ascii_case(scheme))
+            };
+            let message = match (speaks_of("bearer"), speaks_of("basic")) {
+                (true, false) => "no valid credential was given; send `Authorization: Bearer <key>`",
+                (false, true) => {
+                    "no valid credential was given; send a user name and a password (`Authorization: Basic`)"
+                }
+                (true, true) => {
+                    "no valid credential was given; send `Authorization: Bearer <key>`, or a user name and a password"
+                }
+                (false, false) => "no valid credential was given",
+            };
+            let mut answer =
+                Answer::new(StatusCode::UNAUTHORIZED, Kind::Authentication, "invalid_api_key", message);
             for challenge in &challenges {
                 challenge_with(&mut answer, challenge);
             }

@@ -58,7 +58,7 @@ impl Registry {
                     plugin = id,
                     version = plugin.description().version,
                     phases = names(plugin.phases()),
-                    took_ms = started.elapsed().as_millis(),
+                    took_ms = started.elapsed().as_millis() as u64,
                     "plugin loaded"
                 );
                 slots.push(Slot::new(id, InForce::new(spec.clone(), plugin, 1)));
@@ -137,7 +137,16 @@ impl Registry {
             Asked::By(PluginChange::Reload | PluginChange::RollBack) | Asked::ByFiles => {}
         }
         let explain = |error: Error| error.to_string();
-        let prepared = loader.prepare(&spec, &slot.codes()).await.map_err(explain)?;
+        let prepared = match loader.prepare(&spec, &slot.codes()).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // What is in force goes on, and a rotation of its log must not wait for its other files to be right.
+                if is_reload && let Err(problem) = before.plugin.services().reopen().await {
+                    tracing::error!(plugin = slot.id, "{problem}");
+                }
+                return Err(explain(error));
+            }
+        };
         let is_known = |plugin: &Plugin| prepared.fingerprint() == plugin.fingerprint();
         if is_reload && (is_known(&before.plugin) || taken_back.is_some_and(|plugin| is_known(&plugin))) {
             before.plugin.services().reopen().await.map_err(|problem| problem.to_string())?;
@@ -156,7 +165,7 @@ impl Registry {
             version,
             was = before.plugin.description().version,
             generation,
-            took_ms = started.elapsed().as_millis(),
+            took_ms = started.elapsed().as_millis() as u64,
             "plugin changed"
         );
         Ok(())
@@ -241,7 +250,7 @@ impl Registry {
                 slot.troubled(reason);
             }
             Report::Recovered(path) => {
-                tracing::info!(plugin = slot.id, "{} can be read again, and is as it was", path.display());
+                tracing::info!(plugin = slot.id, "{} is again as it was when it was read", path.display());
                 // Another file may have changed meanwhile, and could not take effect without this one.
                 let _ = self.change_one(&slot.id, Asked::ByFiles).await;
             }

@@ -52,7 +52,7 @@ pub(crate) enum Report {
     Changed(Vec<PathBuf>),
     /// This one cannot be read. Said once.
     Trouble(PathBuf, String),
-    /// This one can be read again, and holds what was loaded.
+    /// This one could not be read, or held something else, and holds what was loaded again.
     Recovered(PathBuf),
 }
 

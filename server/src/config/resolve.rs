@@ -273,8 +273,11 @@ fn model(value: &Value) -> Result<ModelRef, String> {
 
 fn plugin(value: &Value) -> Result<PluginSpec, String> {
     match value {
-        Value::Text(text) => text.parse().map_err(|malformed: MalformedSpec| {
-            format!("{malformed}; a value that holds a comma has to stand in the configuration file")
+        Value::Text(text) => text.parse().map_err(|malformed: MalformedSpec| match malformed {
+            MalformedSpec::Option(_) => {
+                format!("{malformed}; a value that holds a comma has to stand in the configuration file")
+            }
+            other => other.to_string(),
         }),
         Value::Table(table) => plugin_table(table),
         Value::Secret(_) => Err("a plugin is not a secret".to_owned()),
@@ -284,14 +287,15 @@ fn plugin(value: &Value) -> Result<PluginSpec, String> {
 /// `{ source = "NAME_OR_PATH", options = { .. }, host = { .. }, grant = { .. } }`. Options have a table of their own, so that
 /// a plugin may call one of them `source`.
 fn plugin_table(table: &Map<String, Json>) -> Result<PluginSpec, String> {
+    let source = table.get("source").and_then(Json::as_str).unwrap_or_default();
     if let Some(key) =
         table.keys().find(|key| !matches!(key.as_str(), "source" | "options" | "host" | "grant"))
     {
         return Err(format!(
-            "found `{key}` in a plugin's table, expected `source`, `options`, `host` and `grant`"
+            "found `{key}` in the table of plugin `{source}`, expected `source`, `options`, `host` and `grant`"
         ));
     }
-    let Some(location) = table.get("source").and_then(Json::as_str).filter(|text| !text.is_empty()) else {
+    let Some(location) = Some(source).filter(|text| !text.is_empty()) else {
         return Err("a plugin's table needs `source`, a bundled plugin's name or a path".to_owned());
     };
     let section = |name: &str| match table.get(name) {

@@ -145,7 +145,7 @@ fn a_plugins_table_holds_its_grants() {
         ),
         (
             "grants = {}",
-            "found `grants` in a plugin's table, expected `source`, `options`, `host` and `grant`",
+            "found `grants` in the table of plugin `./p.wasm`, expected `source`, `options`, `host` and `grant`",
         ),
     ] {
         let said = load(table).err().unwrap();
@@ -264,7 +264,7 @@ fn mistakes() {
             &[],
             &[],
             "plugin = [{ source = 'p', file = 'f' }]",
-            "FILE:1: plugin: found `file` in a plugin's table, expected `source`, `options`, `host` and `grant`",
+            "FILE:1: plugin: found `file` in the table of plugin `p`, expected `source`, `options`, `host` and `grant`",
         ),
         (&[], &[], "port = 8000\nmax_tokens = 5", "FILE:2: max_tokens: unknown key; `max-tokens` is one"),
         (

@@ -12,6 +12,11 @@ pub(crate) enum Error {
          digits, `_` and `-`, 64 at most"
     )]
     Name(String),
+    /// The compiler would not get far.
+    #[error(
+        "a plugin in Rust cannot be called `{0}`: something that it is built with has that name; choose another one"
+    )]
+    Taken(String),
     /// Nothing is overwritten.
     #[error("{} is there already; choose another name, or --path for another place", .0.display())]
     Exists(PathBuf),

@@ -12,9 +12,29 @@ use super::{Error, Language};
 /// The name in the templates, which are working plugins.
 const TEMPLATE_NAME: &str = "doorman";
 
+/// Crates that a plugin in Rust is built with, and types of its source that are not its own.
+const TAKEN: [&str; 6] = ["core", "mlx-gate-plugin", "mlx_gate_plugin", "serde", "std", "test"];
+const TAKEN_TYPES: [&str; 12] = [
+    "Authenticate",
+    "Config",
+    "Denial",
+    "Description",
+    "Grant",
+    "Option",
+    "Plugin",
+    "Principal",
+    "Rejected",
+    "RequestHead",
+    "Self",
+    "Verdict",
+];
+
 /// Writes a new project and returns its folder.
 pub(crate) fn new(name: &str, language: Language, path: Option<&Path>) -> Result<PathBuf, Error> {
     check_name(name)?;
+    if language == Language::Rust && (TAKEN.contains(&name) || TAKEN_TYPES.contains(&&*type_name(name))) {
+        return Err(Error::Taken(name.to_owned()));
+    }
     let folder = path.map_or_else(|| PathBuf::from(name), Path::to_owned);
     if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) || folder.is_file() {
         return Err(Error::Exists(folder));

@@ -140,8 +140,14 @@ fn without_the_set_nothing_is_decided() {
     host_knows_keys_by_name();
     let plugin = fetching(&json!({}));
     for (error, expected) in [
-        (jwks::Error::Unavailable("no route".to_owned()), "the key set is not to be had: no route"),
-        (jwks::Error::NotGranted("private".to_owned()), "the key set may not be fetched: private"),
+        (
+            jwks::Error::Unavailable("no route".to_owned()),
+            "the key set https://issuer.example/jwks.json is not to be had: no route",
+        ),
+        (
+            jwks::Error::NotGranted("private".to_owned()),
+            "the key set https://issuer.example/jwks.json may not be fetched: private",
+        ),
     ] {
         FakeHost::on_jwks(move |_, _| Err(error.clone()));
         let asked = catch_unwind(AssertUnwindSafe(|| verdict(&plugin, &by_key("a"))));

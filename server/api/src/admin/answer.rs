@@ -30,7 +30,7 @@ impl Failure {
 
     /// Wrong keys came too often, and for so long none is looked at.
     pub(super) fn too_many_attempts(wait: Duration) -> Self {
-        let message = "too many wrong admin keys; wait as long as `retry-after` says";
+        let message = format!("too many wrong admin keys; none is looked at for {} s", seconds(wait));
         let failure = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", message);
         Self { retry_after: Some(wait), ..failure }
     }
@@ -49,8 +49,7 @@ impl IntoResponse for Failure {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = self.retry_after {
-            // Whole seconds, upwards: who keeps to it is heard.
-            response.headers_mut().insert(RETRY_AFTER, (wait.as_millis().div_ceil(1000) as u64).into());
+            response.headers_mut().insert(RETRY_AFTER, seconds(wait).into());
         }
         response
     }
@@ -65,6 +64,11 @@ impl From<PluginChangeError> for Failure {
         };
         Self::new(status, code, error.to_string())
     }
+}
+
+/// Whole seconds, upwards: who keeps to it is heard.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1000) as u64
 }
 
 /// The causes a body cannot be read for are the same as for clients.

@@ -33,8 +33,6 @@ struct State {
     changes: u64,
     failures: u64,
     last_failure: Option<(u64, String)>,
-    /// The last failure is that a file cannot be read, and not yet a change that failed.
-    in_trouble: bool,
 }
 
 /// How a plugin came into force.
@@ -55,15 +53,8 @@ impl InForce {
 impl Slot {
     pub(super) fn new(id: String, in_force: InForce) -> Self {
         let granted = in_force.plugin.services().grants().clone();
-        let state = State {
-            in_force,
-            former: None,
-            change: None,
-            changes: 0,
-            failures: 0,
-            last_failure: None,
-            in_trouble: false,
-        };
+        let state =
+            State { in_force, former: None, change: None, changes: 0, failures: 0, last_failure: None };
         Self { id, granted, state: Mutex::new(state) }
     }
 
@@ -100,7 +91,6 @@ impl Slot {
         state.changes += 1;
         state.change = Some(change);
         state.last_failure = None;
-        state.in_trouble = false;
         let before = std::mem::replace(&mut state.in_force, in_force);
         let left = before.plugin.clone();
         let gone = state.former.replace(before);
@@ -114,23 +104,17 @@ impl Slot {
     pub(super) fn failed(&self, reason: &str) {
         let mut state = self.lock();
         state.failures += 1;
-        state.in_trouble = false;
         state.last_failure = Some((now_ms(), reason.to_owned()));
     }
 
     /// A file cannot be read.
     pub(super) fn troubled(&self, reason: String) {
-        let mut state = self.lock();
-        state.in_trouble = true;
-        state.last_failure = Some((now_ms(), reason));
+        self.lock().last_failure = Some((now_ms(), reason));
     }
 
     /// All files can be read, and hold what is in force.
     pub(super) fn recovered(&self) {
-        let mut state = self.lock();
-        if std::mem::take(&mut state.in_trouble) {
-            state.last_failure = None;
-        }
+        self.lock().last_failure = None;
     }
 
     pub(super) fn state(&self) -> PluginState {

@@ -66,7 +66,7 @@ pub(super) enum Outcome {
     Changed,
     /// It cannot be read.
     Trouble(String),
-    /// It can be read again, and holds what is in force.
+    /// After trouble, or another content, it holds what is in force again.
     Recovered,
 }
 
@@ -147,8 +147,8 @@ impl Watched {
         let had_trouble = self.trouble.take().is_some();
         if self.in_force == digest {
             // What was reported since is news again, should it come back.
-            self.reported = None;
-            return if had_trouble { Outcome::Recovered } else { Outcome::Same };
+            let was_reported = self.reported.take().is_some();
+            return if had_trouble || was_reported { Outcome::Recovered } else { Outcome::Same };
         }
         // After trouble it is news too: what was made of it then may not be true any more.
         if self.reported == Some(digest) && !had_trouble {

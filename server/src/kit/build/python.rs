@@ -9,7 +9,16 @@ use crate::kit::project::Project;
 
 pub(super) fn build(project: &Project, output: &Path) -> Result<(), Error> {
     let component = project.scratch()?.join("component.wasm");
-    Program::new(tool(&project.folder)?)
+    let environment = project.folder.join(".venv");
+    let mut program = Program::new(tool(&project.folder)?);
+    if environment.is_dir() {
+        // Where componentize-py looks for packages.
+        program = program.env(
+            "VIRTUAL_ENV",
+            std::path::absolute(environment).map_err(Error::file("reading", &project.folder))?,
+        );
+    }
+    program
         .args(["--quiet", "--wit-path", "wit", "--world", WORLD, "componentize", "app", "--output"])
         .arg(&component)
         .dir(&project.folder)

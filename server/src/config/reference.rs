@@ -11,8 +11,9 @@ const HEAD: &str = "\
 
 Every option can be a flag of `mlx-gate serve`, an environment variable, or a key of the TOML file named by `--config`.
 A flag wins over a variable, a variable over the file, the file over the default; lists are replaced, not joined.
-`mlx-gate config check` reports every mistake at once and loads the plugins as `serve` would; `mlx-gate config show`
-says which value holds and where it comes from. Relative paths start at the working directory.
+`mlx-gate config check` reports every mistake in the options at once and, where there is none, loads the plugins as `serve`
+would, up to the first that cannot be loaded; `mlx-gate config show` says which value holds and where it comes from. Relative
+paths start at the working directory.
 
 | Flag and key | Variable | Default | What it does |
 |---|---|---|---|

@@ -16,6 +16,11 @@ pub fn send(request: &Request) -> Result<Response, Error> {
     imports::send(request)
 }
 
+/// A URL as a message may show it: without its query, which may hold a secret.
+pub fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
 impl Request {
     /// A `GET` of this URL without headers, for 5 seconds at most.
     pub fn get(url: impl Into<String>) -> Self {

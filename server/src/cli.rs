@@ -58,13 +58,6 @@ pub(crate) enum PluginCommand {
     Rollback(ChangePlugin),
 }
 
-impl PluginCommand {
-    /// Whether it needs no running server.
-    pub(crate) fn works_on_files(&self) -> bool {
-        matches!(self, Self::New(_) | Self::Build(_) | Self::Inspect(_) | Self::Test(_) | Self::Bench(_))
-    }
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct SwapPlugin {
     /// The plugin's id, as `mlx-gate plugin list` shows it

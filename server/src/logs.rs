@@ -12,7 +12,7 @@ const QUIET: &str = "cranelift=info,regalloc2=info,wasmtime=info";
 /// What a plugin's author is told: everything the plugin says, and what the server warns of.
 const FOR_AUTHORS: &str = "warn,mlx_gate::plugin=debug";
 
-/// Starts the log of a command that tries a plugin.
+/// Starts the log of the commands about plugins, of which some try one.
 pub(crate) fn start_for_authors() {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse_lossy(FOR_AUTHORS))

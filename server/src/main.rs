@@ -64,9 +64,7 @@ fn try_grammar() -> Result<(), Error> {
 
 /// Works on plugins in files, or has a running server do something with its own.
 fn plugin(command: PluginCommand) -> Result<(), Error> {
-    if command.works_on_files() {
-        logs::start_for_authors();
-    }
+    logs::start_for_authors();
     let (admin, request) = match command {
         PluginCommand::New(arguments) => return print(&kit::new(&arguments)?),
         PluginCommand::Build(arguments) => return print(&kit::build(&arguments)?),

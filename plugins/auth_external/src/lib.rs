@@ -102,8 +102,7 @@ impl External {
                 Error::NotGranted(why) => format!("may not be asked: {why}"),
                 Error::Failed(why) => format!("cannot be asked: {why}"),
             };
-            let shown = self.url.split('?').next().unwrap_or_default();
-            panic!("the authentication server {shown} {problem}")
+            panic!("the authentication server {} {problem}", http::without_query(&self.url))
         })
     }
 }

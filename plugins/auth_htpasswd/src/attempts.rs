@@ -6,8 +6,6 @@ use mlx_gate_plugin::crypto;
 use mlx_gate_plugin::host::{self, Level};
 use mlx_gate_plugin::kv::{self, Bucket};
 
-const MINUTE_MS: u64 = 60_000;
-
 /// How many wrong passwords an address may send; `None` for any number.
 pub(crate) struct Attempts(Option<Bucket>);
 
@@ -16,10 +14,8 @@ pub(crate) struct Attempt(Option<(String, Bucket)>);
 
 impl Attempts {
     pub(crate) fn new(failures_per_minute: u64) -> Self {
-        let bucket = || Bucket {
-            capacity: failures_per_minute,
-            refill_per_second: failures_per_minute as f64 * 1000.0 / MINUTE_MS as f64,
-        };
+        let bucket =
+            || Bucket { capacity: failures_per_minute, refill_per_second: failures_per_minute as f64 / 60.0 };
         Self((failures_per_minute > 0).then(bucket))
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use mlx_gate_plugin::http::without_query;
 use mlx_gate_plugin::{crypto, host, jwks};
 
 use crate::claims::Rules;
@@ -82,17 +83,14 @@ impl Keys {
     }
 }
 
-/// A URL without its query, which may hold a secret.
-fn shown(url: &str) -> &str {
-    url.split('?').next().unwrap_or_default()
-}
-
 /// The keys at a URL that are of use; what is not is passed over and said. Without a set that can be had nothing can be
 /// decided: the host makes a 503 of a panic, and writes it down.
 fn fetched(url: &str, kid: Option<&str>, allowed: &Allowed) -> Vec<Key> {
     let jwks = jwks::keys(url, kid).unwrap_or_else(|error| match error {
-        jwks::Error::NotGranted(why) => panic!("the key set {} may not be fetched: {why}", shown(url)),
-        jwks::Error::Unavailable(why) => panic!("the key set {} is not to be had: {why}", shown(url)),
+        jwks::Error::NotGranted(why) => {
+            panic!("the key set {} may not be fetched: {why}", without_query(url))
+        }
+        jwks::Error::Unavailable(why) => panic!("the key set {} is not to be had: {why}", without_query(url)),
     });
     let keys = jwks.iter().filter_map(|jwk| match keys::from_fetched(jwk, allowed) {
         Ok(key) => key,

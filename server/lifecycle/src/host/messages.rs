@@ -50,7 +50,7 @@ impl Messages {
         Self { bucket, since: Instant::now(), state: Mutex::default() }
     }
 
-    pub(crate) fn admit(&self) -> Admitted {
+    pub(super) fn admit(&self) -> Admitted {
         self.admit_at(u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 

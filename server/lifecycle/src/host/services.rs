@@ -11,6 +11,7 @@ use crate::{Grants, OutputTarget, Problem};
 
 /// What stands behind the host interfaces of one plugin. The key-value space, connections, key sets and counts belong to
 /// the plugin's place and go from one generation to the next; what is granted belongs to one generation.
+#[derive(Clone)]
 pub(crate) struct Services {
     pub(super) kv: Arc<dyn Store>,
     transport: Arc<Transport>,
@@ -65,34 +66,16 @@ impl Services {
         // Connections stay as long as they were made on the same certificates' word.
         let same = self.transport.trusts(&trusted);
         let transport = if same { self.transport.clone() } else { Arc::new(Transport::new(trusted)) };
-        Ok(Self {
-            kv: self.kv.clone(),
-            jwks: self.jwks.clone(),
-            messages: self.messages.clone(),
-            failures: self.failures.clone(),
-            calls: self.calls.clone(),
-            outbound: Arc::new(Outbound::new(transport.clone(), grants.http.clone())),
-            transport,
-            output,
-            grants,
-        })
+        let outbound = Arc::new(Outbound::new(transport.clone(), grants.http.clone()));
+        Ok(Self { transport, outbound, output, grants, ..self.clone() })
     }
 
     /// The same for a plugin that nobody has accepted yet: what it counts and writes while it tests itself is not kept.
     pub(crate) fn for_trial(&self) -> Self {
         let nowhere = OutputTarget::File("/dev/null".into());
         let output = self.output.as_ref().and_then(|_| Output::open(&nowhere).ok());
-        Self {
-            kv: Arc::new(Memory::new(Quota::default())),
-            output: output.map(Arc::new),
-            transport: self.transport.clone(),
-            jwks: self.jwks.clone(),
-            messages: self.messages.clone(),
-            failures: self.failures.clone(),
-            calls: self.calls.clone(),
-            outbound: self.outbound.clone(),
-            grants: self.grants.clone(),
-        }
+        let kv = Arc::new(Memory::new(Quota::default()));
+        Self { kv, output: output.map(Arc::new), ..self.clone() }
     }
 
     /// Another plugin of this place is in force.

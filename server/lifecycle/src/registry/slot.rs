@@ -28,14 +28,13 @@ struct State {
     in_force: InForce,
     /// What was in force before the last change.
     former: Option<InForce>,
-    /// The last change, if there was one.
-    change: Option<Change>,
+    change: Change,
     changes: u64,
     failures: u64,
     last_failure: Option<(u64, String)>,
 }
 
-/// How a plugin came into force.
+/// How the plugin in force came to be so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     /// It is a new one.
@@ -53,8 +52,14 @@ impl InForce {
 impl Slot {
     pub(super) fn new(id: String, in_force: InForce) -> Self {
         let granted = in_force.plugin.services().grants().clone();
-        let state =
-            State { in_force, former: None, change: None, changes: 0, failures: 0, last_failure: None };
+        let state = State {
+            in_force,
+            former: None,
+            change: Change::Made,
+            changes: 0,
+            failures: 0,
+            last_failure: None,
+        };
         Self { id, granted, state: Mutex::new(state) }
     }
 
@@ -73,7 +78,7 @@ impl Slot {
     /// The plugin that a rollback put out of force, while what it brought back is in force.
     pub(super) fn taken_back(&self) -> Option<Arc<Plugin>> {
         let state = self.lock();
-        let former = state.former.as_ref().filter(|_| state.change == Some(Change::TakenBack))?;
+        let former = state.former.as_ref().filter(|_| state.change == Change::TakenBack)?;
         Some(former.plugin.clone())
     }
 
@@ -89,7 +94,7 @@ impl Slot {
         in_force.plugin.enter();
         let mut state = self.lock();
         state.changes += 1;
-        state.change = Some(change);
+        state.change = change;
         state.last_failure = None;
         let before = std::mem::replace(&mut state.in_force, in_force);
         let left = before.plugin.clone();
